@@ -2,8 +2,20 @@
 //! straight from the host's mapped bytes into staging memory.
 
 use crate::error::{Error, Result};
+use crate::graph::ConstantSource;
 use crate::tensor::{DType, Element};
 use half::f16;
+
+/// Gives the bytes of constants. They are borrowed for the call of `read`, so a host may unmap them
+/// right after.
+pub trait ConstantData {
+    /// Calls `read` with the bytes of `source`.
+    fn with_bytes(
+        &self,
+        source: &ConstantSource,
+        read: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()>;
+}
 
 /// A strided gather from a constant's bytes into a dense row-major device buffer, with zeros where
 /// a dim is padded beyond what the source has. Weight layouts of all convolutions and of linear
