@@ -34,7 +34,9 @@ pub struct TensorSpec {
 impl TensorSpec {
     /// Number of elements; `None` when it overflows.
     pub fn numel(&self) -> Option<u64> {
-        self.dims.iter().try_fold(1u64, |n, &d| n.checked_mul(u64::from(d)))
+        self.dims
+            .iter()
+            .try_fold(1u64, |n, &d| n.checked_mul(u64::from(d)))
     }
 }
 
@@ -150,7 +152,10 @@ impl Graph {
     pub fn tensor(&self, id: ValueId) -> Result<&TensorSpec> {
         match self.value(id)? {
             Value::Tensor(spec) => Ok(spec),
-            other => Err(Error::blob(format!("value {id} is {}, expected tensor", other.kind()))),
+            other => Err(Error::blob(format!(
+                "value {id} is {}, expected tensor",
+                other.kind()
+            ))),
         }
     }
 }
