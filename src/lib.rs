@@ -22,6 +22,7 @@ pub mod graph;
 pub mod memory;
 pub mod ops;
 pub mod options;
+pub mod passes;
 pub mod program;
 pub mod shader;
 pub mod strided;
