@@ -7,8 +7,8 @@
 
 use glslang::{
     include::{IncludeHandler, IncludeResult, IncludeType},
-    Compiler, CompilerOptions, OpenGlVersion, ResourceLimits, Shader, ShaderInput, ShaderSource,
-    ShaderStage, SourceLanguage, SpirvVersion, Target, VulkanVersion,
+    Compiler, CompilerOptions, ShaderInput, ShaderSource, ShaderStage, SourceLanguage,
+    SpirvVersion, Target, VulkanVersion,
 };
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -26,15 +26,22 @@ fn main() {
     let (mut variants, mut infos) = (String::new(), String::new());
     for file in &files {
         let source = fs::read_to_string(file).expect("readable shader");
-        let stem = file.file_stem().expect("named").to_string_lossy().into_owned();
+        let stem = file
+            .file_stem()
+            .expect("named")
+            .to_string_lossy()
+            .into_owned();
         for (suffix, defines) in variants_of(&source) {
             let name = format!("{}{}", camel(&stem), camel(&suffix));
             let spirv = compile(file, &source, &defines);
             let facts = reflect(&spirv).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
             let bytes: Vec<u8> = spirv.iter().flat_map(|word| word.to_le_bytes()).collect();
             fs::write(out.join(format!("{name}.spv")), bytes).expect("OUT_DIR is writable");
-            writeln!(variants, "    /// `shaders/{stem}.comp` {defines:?}\n    {name},")
-                .expect("string");
+            writeln!(
+                variants,
+                "    /// `shaders/{stem}.comp` {defines:?}\n    {name},"
+            )
+            .expect("string");
             writeln!(
                 infos,
                 "    ShaderInfo {{ name: {:?}, bindings: {}, push_words: {}, spec_constants: {}, \
@@ -56,7 +63,10 @@ fn main() {
 }
 
 fn variants_of(source: &str) -> Vec<(String, Vec<String>)> {
-    let Some(line) = source.lines().find_map(|l| l.trim().strip_prefix("#pragma variants ")) else {
+    let Some(line) = source
+        .lines()
+        .find_map(|l| l.trim().strip_prefix("#pragma variants "))
+    else {
         return vec![(String::new(), Vec::new())];
     };
     line.split(';')
@@ -86,41 +96,42 @@ impl IncludeHandler for Lib {
         _depth: usize,
     ) -> Option<IncludeResult> {
         let data = fs::read_to_string(Path::new("shaders/lib").join(name)).ok()?;
-        Some(IncludeResult { name: name.to_owned(), data })
+        Some(IncludeResult {
+            name: name.to_owned(),
+            data,
+        })
     }
 }
 
 fn compile(file: &Path, source: &str, defines: &[String]) -> Vec<u32> {
     let compiler = Compiler::acquire().expect("glslang starts");
-    // Macros go behind #version, which must stay the first line.
-    let (version, rest) = source.split_once('\n').expect("more than a #version line");
-    let mut text = format!("{version}\n#extension GL_GOOGLE_include_directive : require\n");
-    for define in defines {
-        let (name, value) = define.split_once('=').unwrap_or((define, "1"));
-        writeln!(text, "#define {name} {value}").expect("string");
-    }
-    writeln!(text, "#line 2").expect("string");
-    text.push_str(rest);
-    let source = ShaderSource::from(text);
     let options = CompilerOptions {
         source_language: SourceLanguage::GLSL,
         target: Target::Vulkan {
             version: VulkanVersion::Vulkan1_1,
             spirv_version: SpirvVersion::SPIRV1_3,
         },
-        version_profile: None::<(i32, glslang::GlslProfile)>,
         ..Default::default()
     };
-    let _ = OpenGlVersion::OpenGL4_5;
-    let limits = ResourceLimits::default();
+    let defines: Vec<(&str, Option<&str>)> = defines
+        .iter()
+        .map(|d| {
+            d.split_once('=')
+                .map_or((d.as_str(), Some("1")), |(n, v)| (n, Some(v)))
+        })
+        .collect();
+    let source = ShaderSource::from(source.to_owned());
     let mut lib = Lib;
-    let fail = |e: glslang::error::GlslangError| -> ! { panic!("{}: {e}", file.display()) };
-    let input = ShaderInput::new(&source, &limits, ShaderStage::Compute, &options, Some(&mut lib));
-    let shader = Shader::new(compiler, input).unwrap_or_else(|e| fail(e));
-    let mut program = glslang::Program::new(compiler);
-    program.add_shader(shader);
-    program.link().unwrap_or_else(|e| fail(e));
-    program.compile(ShaderStage::Compute).unwrap_or_else(|e| fail(e))
+    ShaderInput::new(
+        &source,
+        ShaderStage::Compute,
+        &options,
+        Some(&defines),
+        Some(&mut lib),
+    )
+    .and_then(|input| compiler.create_shader(input))
+    .and_then(|shader| shader.compile())
+    .unwrap_or_else(|e| panic!("{} {defines:?}: {e}", file.display()))
 }
 
 struct Facts {
@@ -163,28 +174,43 @@ fn reflect(spirv: &[u32]) -> Result<Facts, String> {
             _ => {}
         }
     }
-    if !bindings.iter().copied().eq(0..u32::try_from(bindings.len()).unwrap_or(0)) {
+    if !bindings
+        .iter()
+        .copied()
+        .eq(0..u32::try_from(bindings.len()).unwrap_or(0))
+    {
         return Err(format!("bindings {bindings:?} are not 0, 1, 2, ..."));
     }
     // Push constants are 32-bit scalars or arrays of them that end the block.
     let mut push_words = 0;
     for i in &module.types_global_values {
-        if let (Op::TypePointer, [Operand::StorageClass(StorageClass::PushConstant), Operand::IdRef(ty)]) =
-            (i.class.opcode, i.operands.as_slice())
+        if let (
+            Op::TypePointer,
+            [Operand::StorageClass(StorageClass::PushConstant), Operand::IdRef(ty)],
+        ) = (i.class.opcode, i.operands.as_slice())
         {
             if let Some(last) = offsets.get(ty) {
-                push_words = push_words.max(last / 4 + last_member_words(module, *ty)?);
+                push_words = push_words.max(last / 4 + last_member_words(&module, *ty)?);
             }
         }
     }
-    Ok(Facts { bindings: bindings.len(), push_words, spec_constants: spec_ids.len() })
+    Ok(Facts {
+        bindings: bindings.len(),
+        push_words,
+        spec_constants: spec_ids.len(),
+    })
 }
 
 /// Size in words of the last member of the struct `ty`.
 fn last_member_words(module: &rspirv::dr::Module, ty: u32) -> Result<u32, String> {
     use rspirv::dr::Operand;
     use rspirv::spirv::Op;
-    let find = |id: u32| module.types_global_values.iter().find(|i| i.result_id == Some(id));
+    let find = |id: u32| {
+        module
+            .types_global_values
+            .iter()
+            .find(|i| i.result_id == Some(id))
+    };
     let block = find(ty).ok_or("push block type")?;
     let Some(Operand::IdRef(member)) = block.operands.last() else {
         return Err("empty push block".into());
@@ -198,6 +224,8 @@ fn last_member_words(module: &rspirv::dr::Module, ty: u32) -> Result<u32, String
                 other => Err(format!("array length {other:?}")),
             }
         }
-        (op, _) => Err(format!("push constants must be 32-bit scalars, found {op:?}")),
+        (op, _) => Err(format!(
+            "push constants must be 32-bit scalars, found {op:?}"
+        )),
     }
 }

@@ -1,7 +1,9 @@
 //! Graph + input sizes + device limits -> [`Program`]: the loop over nodes.
 
-use crate::error::{Error, Result};
+use crate::builder::ProgramBuilder;
+use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Value};
+use crate::ops;
 use crate::options::Options;
 use crate::program::Program;
 use crate::tensor::DeviceLimits;
@@ -32,6 +34,19 @@ pub fn compile(
     limits: &DeviceLimits,
     options: &Options,
 ) -> Result<Program> {
-    let _ = (graph, shapes, limits, options);
-    Ok(Program::default())
+    let mut entries = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        entries.push(ops::find(&node.op).ok_or_else(|| {
+            Error::new(
+                ErrorKind::UnknownOperator,
+                format!("{node}: no such operator is known"),
+            )
+        })?);
+    }
+    let mut program = ProgramBuilder::new(graph, shapes, limits, options)?;
+    for (index, (node, entry)) in graph.nodes.iter().zip(entries).enumerate() {
+        program.begin(index);
+        (entry.lower)(node, &mut program).map_err(|e| e.context(node))?;
+    }
+    program.finish()
 }

@@ -43,23 +43,35 @@ impl Pack {
         for d in (1..dims.len()).rev() {
             strides[d - 1] = strides[d].saturating_mul(i64::from(dims[d]));
         }
-        Self { source, element, dims: dims.to_vec(), valid: dims.to_vec(), strides, offset: 0 }
+        Self {
+            source,
+            element,
+            dims: dims.to_vec(),
+            valid: dims.to_vec(),
+            strides,
+            offset: 0,
+        }
     }
 
     /// Number of destination elements; `None` when it overflows.
     pub fn numel(&self) -> Option<u64> {
-        self.dims.iter().try_fold(1u64, |n, &d| n.checked_mul(u64::from(d)))
+        self.dims
+            .iter()
+            .try_fold(1u64, |n, &d| n.checked_mul(u64::from(d)))
     }
 
     /// Checks that every source element lies in `source_bytes`, and the shape of the description.
     pub fn validate(&self, source_bytes: u64) -> Result<()> {
         if self.dims.len() != self.valid.len() || self.dims.len() != self.strides.len() {
-            return Err(Error::internal("pack: dims, valid and strides differ in rank"));
+            return Err(Error::internal(
+                "pack: dims, valid and strides differ in rank",
+            ));
         }
         if self.valid.iter().zip(&self.dims).any(|(v, d)| v > d) {
             return Err(Error::internal("pack: valid exceeds dims"));
         }
-        self.numel().ok_or_else(|| Error::blob("a constant's size overflows"))?;
+        self.numel()
+            .ok_or_else(|| Error::blob("a constant's size overflows"))?;
         if self.valid.contains(&0) {
             return Ok(());
         }
@@ -93,19 +105,35 @@ impl Pack {
         }
         for slot in out.chunks_exact_mut(size) {
             let inside = index.iter().zip(&self.valid).all(|(i, v)| i < v);
-            let at: i64 = index.iter().zip(&self.strides).map(|(&i, &s)| i64::from(i) * s).sum();
+            let at: i64 = index
+                .iter()
+                .zip(&self.strides)
+                .map(|(&i, &s)| i64::from(i) * s)
+                .sum();
             let at = usize::try_from(self.offset + at).unwrap_or(usize::MAX);
             match self.element {
                 Element::I32 => {
-                    let x = if inside { read_int(self.source, source, at) } else { 0 };
+                    let x = if inside {
+                        read_int(self.source, source, at)
+                    } else {
+                        0
+                    };
                     slot.copy_from_slice(&x.to_le_bytes());
                 }
                 Element::F32 => {
-                    let x = if inside { read_float(self.source, source, at) } else { 0.0 };
+                    let x = if inside {
+                        read_float(self.source, source, at)
+                    } else {
+                        0.0
+                    };
                     slot.copy_from_slice(&x.to_le_bytes());
                 }
                 Element::F16 => {
-                    let x = if inside { read_float(self.source, source, at) } else { 0.0 };
+                    let x = if inside {
+                        read_float(self.source, source, at)
+                    } else {
+                        0.0
+                    };
                     slot.copy_from_slice(&f16::from_f32(x).to_le_bytes());
                 }
             }
@@ -162,7 +190,9 @@ mod tests {
         pack.validate(source.len() as u64).expect("valid");
         let mut out = vec![0xAA; (pack.numel().expect("fits") * 4) as usize];
         pack.write(source, 0, &mut out);
-        out.chunks_exact(4).map(|c| f32::from_le_bytes(c.try_into().expect("4"))).collect()
+        out.chunks_exact(4)
+            .map(|c| f32::from_le_bytes(c.try_into().expect("4")))
+            .collect()
     }
 
     #[test]
@@ -176,7 +206,9 @@ mod tests {
             strides: vec![1, 3],
             offset: 0,
         };
-        let want = [0., 3., 0., 0., 1., 4., 0., 0., 2., 5., 0., 0., 0., 0., 0., 0.];
+        let want = [
+            0., 3., 0., 0., 1., 4., 0., 0., 2., 5., 0., 0., 0., 0., 0., 0.,
+        ];
         assert_eq!(run(&pack, &floats(6)), want);
     }
 
@@ -197,7 +229,10 @@ mod tests {
             for first in (0..60).step_by(chunk) {
                 let mut out = vec![0u8; chunk.min(60 - first) * 4];
                 pack.write(&source, first as u64, &mut out);
-                got.extend(out.chunks_exact(4).map(|c| f32::from_le_bytes(c.try_into().expect("4"))));
+                got.extend(
+                    out.chunks_exact(4)
+                        .map(|c| f32::from_le_bytes(c.try_into().expect("4"))),
+                );
             }
             assert_eq!(got, whole, "chunk {chunk}");
         }
@@ -216,7 +251,10 @@ mod tests {
 
     #[test]
     fn converts_as_pytorch() {
-        let source: Vec<u8> = [1i64, -1, 1 << 33, 7].iter().flat_map(|x| x.to_le_bytes()).collect();
+        let source: Vec<u8> = [1i64, -1, 1 << 33, 7]
+            .iter()
+            .flat_map(|x| x.to_le_bytes())
+            .collect();
         assert_eq!(read_int(DType::I64, &source, 2), 0);
         assert_eq!(read_float(DType::I64, &source, 1), -1.0);
         assert_eq!(read_int(DType::Bool, &[2], 0), 1);

@@ -77,7 +77,13 @@ pub fn plan_memory(program: &Program, limits: &DeviceLimits) -> Result<MemoryPla
         for binding in &dispatch.bindings {
             let index = binding.buffer.0 as usize;
             let size_bytes = program.buffers[index].size_bytes;
-            usages[index].get_or_insert(Usage { size_bytes, first: at, last: at }).last = at;
+            usages[index]
+                .get_or_insert(Usage {
+                    size_bytes,
+                    first: at,
+                    last: at,
+                })
+                .last = at;
         }
     }
     let mut plan = MemoryPlan::default();
@@ -97,13 +103,19 @@ pub fn plan_memory(program: &Program, limits: &DeviceLimits) -> Result<MemoryPla
                 if let Some(usage) = usages[index] {
                     temporaries.push((index, usage));
                 }
-                plan.places.push(Place { region: Region::Arena, offset_bytes: 0 });
+                plan.places.push(Place {
+                    region: Region::Arena,
+                    offset_bytes: 0,
+                });
                 continue;
             }
             BufferKind::Workspace => {
                 // All convolutions share one workspace: every such buffer starts at 0.
                 plan.workspace_bytes = plan.workspace_bytes.max(desc.size_bytes);
-                plan.places.push(Place { region: Region::Workspace, offset_bytes: 0 });
+                plan.places.push(Place {
+                    region: Region::Workspace,
+                    offset_bytes: 0,
+                });
                 continue;
             }
             BufferKind::Constant(_) => (Region::Constants, &mut plan.constant_bytes),
@@ -111,8 +123,13 @@ pub fn plan_memory(program: &Program, limits: &DeviceLimits) -> Result<MemoryPla
             BufferKind::Output(_) => (Region::Outputs, &mut plan.output_bytes),
         };
         let offset_bytes = total.checked_next_multiple_of(align).ok_or_else(overflow)?;
-        *total = offset_bytes.checked_add(desc.size_bytes).ok_or_else(overflow)?;
-        plan.places.push(Place { region, offset_bytes });
+        *total = offset_bytes
+            .checked_add(desc.size_bytes)
+            .ok_or_else(overflow)?;
+        plan.places.push(Place {
+            region,
+            offset_bytes,
+        });
     }
     let sizes: Vec<Usage> = temporaries.iter().map(|&(_, usage)| usage).collect();
     let (offsets, arena_bytes) = plan_arena(&sizes, align)?;
@@ -124,7 +141,10 @@ pub fn plan_memory(program: &Program, limits: &DeviceLimits) -> Result<MemoryPla
 }
 
 fn overflow() -> Error {
-    Error::new(ErrorKind::OutOfMemory, "the program's memory overflows 64 bits")
+    Error::new(
+        ErrorKind::OutOfMemory,
+        "the program's memory overflows 64 bits",
+    )
 }
 
 /// Greedy by size: the largest first, each into the smallest gap between those that live at the
@@ -136,7 +156,10 @@ pub fn plan_arena(usages: &[Usage], align: u64) -> Result<(Vec<u64>, u64)> {
     let mut placed: Vec<usize> = Vec::new(); // sorted by offset
     let mut arena_bytes = 0;
     for i in order {
-        let size = usages[i].size_bytes.checked_next_multiple_of(align).ok_or_else(overflow)?;
+        let size = usages[i]
+            .size_bytes
+            .checked_next_multiple_of(align)
+            .ok_or_else(overflow)?;
         let (mut best, mut best_gap) = (None, u64::MAX);
         let mut cursor = 0u64;
         for &p in &placed {
@@ -148,7 +171,9 @@ pub fn plan_arena(usages: &[Usage], align: u64) -> Result<(Vec<u64>, u64)> {
                     (best, best_gap) = (Some(cursor), gap);
                 }
             }
-            let end = offsets[p].checked_add(usages[p].size_bytes).ok_or_else(overflow)?;
+            let end = offsets[p]
+                .checked_add(usages[p].size_bytes)
+                .ok_or_else(overflow)?;
             cursor = cursor.max(end.checked_next_multiple_of(align).ok_or_else(overflow)?);
         }
         offsets[i] = best.unwrap_or(cursor);
@@ -174,13 +199,17 @@ pub fn hazards(program: &Program, plan: &MemoryPlan) -> Vec<bool> {
                 .map(|b| {
                     let place = plan.places[b.buffer.0 as usize];
                     let start = place.offset_bytes + b.range_bytes.start;
-                    (place.region, start, place.offset_bytes + b.range_bytes.end, b.access.writes())
+                    (
+                        place.region,
+                        start,
+                        place.offset_bytes + b.range_bytes.end,
+                        b.access.writes(),
+                    )
                 })
                 .collect();
             let wait = touched.iter().any(|&(region, start, end, writes)| {
-                open.iter().any(|&(r, s, e, w)| {
-                    r == region && s < end && start < e && (w || writes)
-                })
+                open.iter()
+                    .any(|&(r, s, e, w)| r == region && s < end && start < e && (w || writes))
             });
             if wait {
                 open.clear();

@@ -86,7 +86,9 @@ pub fn dense_strides(dims: &[u32], layout: Layout) -> Result<(Vec<i64>, u64)> {
     let mut order: Vec<usize> = (0..rank).rev().collect();
     if layout == Layout::ChannelsPacked {
         if !(3..=4).contains(&rank) {
-            return Err(Error::internal(format!("channels-packed layout of rank {rank}")));
+            return Err(Error::internal(format!(
+                "channels-packed layout of rank {rank}"
+            )));
         }
         order.retain(|&d| d != 1);
         order.insert(0, 1);
@@ -96,7 +98,9 @@ pub fn dense_strides(dims: &[u32], layout: Layout) -> Result<(Vec<i64>, u64)> {
     for d in order {
         strides[d] = i64::try_from(size).map_err(|_| too_large(dims))?;
         let extent = match layout {
-            Layout::ChannelsPacked if d == 1 => u64::from(dims[d]).next_multiple_of(CHANNEL_PACK.into()),
+            Layout::ChannelsPacked if d == 1 => {
+                u64::from(dims[d]).next_multiple_of(CHANNEL_PACK.into())
+            }
             _ => u64::from(dims[d]),
         };
         size = size.checked_mul(extent).ok_or_else(|| too_large(dims))?;
@@ -111,7 +115,9 @@ pub fn dense_strides(dims: &[u32], layout: Layout) -> Result<(Vec<i64>, u64)> {
 pub const MAX_ELEMENTS: u64 = i32::MAX as u64;
 
 fn too_large(dims: &[u32]) -> Error {
-    Error::unsupported(format!("a tensor of dims {dims:?} has more than {MAX_ELEMENTS} elements"))
+    Error::unsupported(format!(
+        "a tensor of dims {dims:?} has more than {MAX_ELEMENTS} elements"
+    ))
 }
 
 /// A strided window into a device buffer. Shape operators (permute, slice, expand, flip...) only
@@ -146,7 +152,11 @@ impl Tensor {
     /// Whether the strides are those of a dense tensor, wherever it starts. Sizes of 1 have no stride.
     pub fn has_strides(&self, layout: Layout) -> bool {
         dense_strides(&self.dims, layout).is_ok_and(|(strides, _)| {
-            self.dims.iter().zip(&self.strides).zip(&strides).all(|((&d, a), b)| d <= 1 || a == b)
+            self.dims
+                .iter()
+                .zip(&self.strides)
+                .zip(&strides)
+                .all(|((&d, a), b)| d <= 1 || a == b)
         })
     }
 
