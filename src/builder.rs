@@ -286,17 +286,9 @@ impl<'a> ProgramBuilder<'a> {
 }
 
 fn count_readers(graph: &Graph, node: &Node, readers: &mut [u32]) -> Result<()> {
-    let mut count = |id: ValueId| -> Result<()> {
+    for id in graph.reads(node) {
         let slot = readers.get_mut(id.0 as usize);
         *slot.ok_or_else(|| Error::blob(format!("{node}: value {id} does not exist")))? += 1;
-        Ok(())
-    };
-    let inputs = node.args.len().saturating_sub(1);
-    for &id in &node.args[..inputs] {
-        count(id)?;
-        if let Value::List(members) = graph.value(id)? {
-            members.iter().try_for_each(|&member| count(member))?;
-        }
     }
     Ok(())
 }

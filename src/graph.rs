@@ -86,8 +86,45 @@ impl Value {
     }
 }
 
+/// A step that a pass moved behind another node's result. See `passes::epilogue`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fused {
+    /// `min(max(x, low), high)`.
+    Clamp {
+        /// Lower bound, perhaps negative infinity.
+        low: f32,
+        /// Upper bound, perhaps infinity.
+        high: f32,
+    },
+    /// `x * sigmoid(x)`.
+    Silu,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// `x * clamp(x + 3, 0, 6) / 6`.
+    Hardswish,
+    /// `clamp(x + 3, 0, 6) / 6`.
+    Hardsigmoid,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `x > 0 ? x : slope * x`.
+    LeakyRelu {
+        /// The slope below zero.
+        slope: f32,
+    },
+    /// `x > 0 ? x : slope[c] * x`; the slope has one element per channel, or one.
+    Prelu {
+        /// The slopes: a tensor.
+        slope: ValueId,
+    },
+    /// `x + other`, a tensor of the result's dims.
+    Add {
+        /// The other operand.
+        other: ValueId,
+    },
+}
+
 /// One operator call. `args` follow the operator's schema; the output comes last.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct Node {
     /// Identifier that the exporter gave, as its debug maps know it.
     pub id: u32,
@@ -95,6 +132,8 @@ pub struct Node {
     pub op: String,
     /// Arguments, output last.
     pub args: Vec<ValueId>,
+    /// Steps on the result, in order; only passes put them here.
+    pub fused: Vec<Fused>,
 }
 
 impl fmt::Display for Node {
@@ -146,6 +185,35 @@ impl Graph {
             .ok()
             .and_then(|i| self.values.get(i))
             .ok_or_else(|| Error::blob(format!("value {id} does not exist")))
+    }
+
+    /// Every value that `node` reads: arguments but the output, members of lists, fused operands.
+    pub fn reads(&self, node: &Node) -> Vec<ValueId> {
+        let inputs = node.args.len().saturating_sub(1);
+        let mut ids = Vec::with_capacity(inputs);
+        for &id in &node.args[..inputs] {
+            match self.value(id) {
+                Ok(Value::List(members)) => ids.extend(members),
+                _ => ids.push(id),
+            }
+        }
+        ids.extend(node.fused.iter().filter_map(|step| match *step {
+            Fused::Prelu { slope } => Some(slope),
+            Fused::Add { other } => Some(other),
+            _ => None,
+        }));
+        ids
+    }
+
+    /// Every value that `node` writes.
+    pub fn writes(&self, node: &Node) -> Vec<ValueId> {
+        match node.args.last() {
+            Some(&id) => match self.value(id) {
+                Ok(Value::List(members)) => members.clone(),
+                _ => vec![id],
+            },
+            None => Vec::new(),
+        }
     }
 
     /// The tensor `id`.

@@ -250,8 +250,7 @@ impl<'a> Reader<'a> {
         Ok(Node {
             id,
             op: op.to_owned(),
-            args,
-        })
+            args, fused: Vec::new() })
     }
 }
 
