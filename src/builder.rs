@@ -1,0 +1,304 @@
+//! What operators emit into: tensors, constants and dispatches of the program being compiled.
+//!
+//! Operators say what they read and write; buffers, barriers and descriptor sets follow from that.
+//! Shape operators bind a window into an existing buffer and emit nothing.
+
+mod dispatch;
+mod tensors;
+
+pub use dispatch::{Bind, DispatchDesc};
+pub use tensors::Want;
+
+use crate::compile::InputShape;
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::{ConstantId, Graph, Node, Value, ValueId};
+use crate::ops::conv2d::ConvReport;
+use crate::options::Options;
+use crate::program::{BufferDesc, BufferId, BufferKind, Port, PortKind, Program, Upload};
+use crate::tensor::{dense_strides, DeviceLimits, Element, Layout, Tensor};
+use std::collections::HashMap;
+
+/// A program under construction.
+pub struct ProgramBuilder<'a> {
+    graph: &'a Graph,
+    limits: &'a DeviceLimits,
+    options: &'a Options,
+    program: Program,
+    /// Index of the node being lowered.
+    node: Option<usize>,
+    /// The window that each value is, once it is known.
+    windows: HashMap<ValueId, Tensor>,
+    /// What symbolic integers are for the current input sizes.
+    integers: HashMap<ValueId, i64>,
+    /// Values that are other names of a constant.
+    aliases: HashMap<ValueId, ValueId>,
+    /// How many arguments of nodes name each value, outputs excluded.
+    readers: Vec<u32>,
+    /// Constants that are already uploaded in some form.
+    uploaded: HashMap<Upload, Tensor>,
+    /// Windows that were already copied into a dense layout.
+    copies: HashMap<tensors::CopyKey, Tensor>,
+}
+
+impl<'a> ProgramBuilder<'a> {
+    /// An empty program whose inputs have `shapes`.
+    pub fn new(
+        graph: &'a Graph,
+        shapes: &[InputShape],
+        limits: &'a DeviceLimits,
+        options: &'a Options,
+    ) -> Result<Self> {
+        let mut readers = vec![0u32; graph.values.len()];
+        for node in &graph.nodes {
+            count_readers(graph, node, &mut readers)?;
+        }
+        let mut builder = Self {
+            graph,
+            limits,
+            options,
+            program: Program::default(),
+            node: None,
+            windows: HashMap::new(),
+            integers: HashMap::new(),
+            aliases: HashMap::new(),
+            readers,
+            uploaded: HashMap::new(),
+            copies: HashMap::new(),
+        };
+        if shapes.len() != graph.inputs.len() {
+            return Err(Error::argument(format!(
+                "{} input shapes, the program has {} inputs",
+                shapes.len(),
+                graph.inputs.len()
+            )));
+        }
+        for (index, (&id, shape)) in graph.inputs.iter().zip(shapes).enumerate() {
+            builder
+                .add_input(index, id, shape)
+                .map_err(|e| e.context(format!("input {index}")))?;
+        }
+        Ok(builder)
+    }
+
+    fn add_input(&mut self, index: usize, id: ValueId, shape: &InputShape) -> Result<()> {
+        match (self.graph.value(id)?, shape) {
+            (Value::SymInt(bound), InputShape::Integer(n)) => {
+                if *n > i64::from(*bound) || *n < 0 {
+                    return Err(Error::argument(format!("{n} is not within 0 and {bound}")));
+                }
+                self.integers.insert(id, *n);
+                self.program.inputs.push(Port {
+                    value: id,
+                    kind: PortKind::Integer(*n),
+                    dtype: crate::tensor::DType::I64,
+                    element: Element::I32,
+                    dims: Vec::new(),
+                    max_dims: Vec::new(),
+                });
+            }
+            (Value::Tensor(spec), InputShape::Dims(dims)) => {
+                within_bound(dims, &spec.dims)?;
+                let element = spec.host_dtype.element(self.limits);
+                let (strides, numel) = dense_strides(dims, Layout::Contiguous)?;
+                let buffer = self.buffer(BufferKind::Input(index), element, numel)?;
+                let window = Tensor {
+                    buffer,
+                    dtype: spec.dtype,
+                    element,
+                    dims: dims.clone(),
+                    strides,
+                    offset: 0,
+                };
+                self.windows.insert(id, window);
+                let kind = if numel == 0 {
+                    PortKind::EmptyTensor
+                } else {
+                    PortKind::Tensor(buffer)
+                };
+                self.program.inputs.push(Port {
+                    value: id,
+                    kind,
+                    dtype: spec.host_dtype,
+                    element,
+                    dims: dims.clone(),
+                    max_dims: spec.dims.clone(),
+                });
+            }
+            (value, _) => {
+                return Err(Error::argument(format!(
+                    "the program takes a {} here",
+                    value.kind()
+                )))
+            }
+        }
+        Ok(())
+    }
+
+    /// Names the node that the next dispatches belong to.
+    pub fn begin(&mut self, node: usize) {
+        self.node = Some(node);
+    }
+
+    /// The graph being compiled.
+    pub fn graph(&self) -> &'a Graph {
+        self.graph
+    }
+
+    /// What is known of the device.
+    pub fn limits(&self) -> &'a DeviceLimits {
+        self.limits
+    }
+
+    /// What the host asked for.
+    pub fn options(&self) -> &'a Options {
+        self.options
+    }
+
+    /// The exporter's id of the node being lowered.
+    pub fn node_id(&self) -> u32 {
+        self.node
+            .and_then(|n| self.graph.nodes.get(n))
+            .map_or(0, |n| n.id)
+    }
+
+    /// What symbolic integers are now.
+    pub fn integers(&self) -> &HashMap<ValueId, i64> {
+        &self.integers
+    }
+
+    /// Sets the symbolic integer `id`.
+    pub fn set_integer(&mut self, id: ValueId, n: i64) {
+        self.integers.insert(id, n);
+    }
+
+    /// Records how a convolution is done.
+    pub fn report(&mut self, report: ConvReport) {
+        self.program.convolutions.push(report);
+    }
+
+    /// Makes `out` another name of `id`, constant or not.
+    pub fn alias(&mut self, out: ValueId, id: ValueId) -> Result<()> {
+        if self.constant(id)?.is_some() {
+            let id = self.resolve(id);
+            self.aliases.insert(out, id);
+            return Ok(());
+        }
+        let window = self.tensor(id)?;
+        self.bind(out, window)
+    }
+
+    fn resolve(&self, id: ValueId) -> ValueId {
+        self.aliases.get(&id).copied().unwrap_or(id)
+    }
+
+    /// The constant that `id` is, or another name of, if it is one.
+    pub fn constant(&self, id: ValueId) -> Result<Option<ConstantId>> {
+        Ok(self.graph.tensor(self.resolve(id))?.constant)
+    }
+
+    /// Whether `id` is read by nobody but the host, so that a kernel may write it into staging.
+    fn only_output(&self, id: ValueId) -> Option<usize> {
+        let mut places = self
+            .graph
+            .outputs
+            .iter()
+            .enumerate()
+            .filter(|(_, &o)| o == id);
+        let (index, _) = places.next()?;
+        let unread = self.readers.get(id.0 as usize).is_some_and(|&n| n == 0);
+        (unread && places.next().is_none()).then_some(index)
+    }
+
+    fn buffer(&mut self, kind: BufferKind, element: Element, numel: u64) -> Result<BufferId> {
+        // Whole 16-byte words, so that a kernel may read four elements at once anywhere.
+        let size_bytes = (numel.max(1) * element.size_bytes()).next_multiple_of(16);
+        let id = u32::try_from(self.program.buffers.len())
+            .map_err(|_| Error::new(ErrorKind::OutOfMemory, "more than 2^32 buffers"))?;
+        self.program.buffers.push(BufferDesc { kind, size_bytes });
+        Ok(BufferId(id))
+    }
+
+    /// The finished program: what is not in its staging buffer yet is copied there.
+    pub fn finish(mut self) -> Result<Program> {
+        self.node = None;
+        for (index, &id) in self.graph.outputs.iter().enumerate() {
+            let port = self
+                .finish_output(index, id)
+                .map_err(|e| e.context(format!("output {index} ({id})")))?;
+            self.program.outputs.push(port);
+        }
+        Ok(self.program)
+    }
+
+    fn finish_output(&mut self, index: usize, id: ValueId) -> Result<Port> {
+        let spec = match self.graph.value(id)? {
+            Value::Tensor(spec) => spec,
+            Value::SymInt(_) | Value::Int(_) => {
+                let n =
+                    match self.graph.value(id)? {
+                        Value::Int(n) => *n,
+                        _ => self.integers.get(&id).copied().ok_or_else(|| {
+                            Error::blob("a symbolic integer that no node computes")
+                        })?,
+                    };
+                return Ok(Port {
+                    value: id,
+                    kind: PortKind::Integer(n),
+                    dtype: crate::tensor::DType::I64,
+                    element: Element::I32,
+                    dims: Vec::new(),
+                    max_dims: Vec::new(),
+                });
+            }
+            other => return Err(Error::blob(format!("is {}", other.kind()))),
+        };
+        let window = self.tensor(id)?;
+        let element = spec.host_dtype.element(self.limits);
+        let buffer = match self.program.buffer(window.buffer).kind {
+            BufferKind::Output(i) if i == index => window.buffer,
+            _ => {
+                let (strides, numel) = dense_strides(&window.dims, Layout::Contiguous)?;
+                let buffer = self.buffer(BufferKind::Output(index), element, numel)?;
+                let staging = Tensor {
+                    buffer,
+                    element,
+                    strides,
+                    offset: 0,
+                    ..window.clone()
+                };
+                self.copy(&window, &staging)?;
+                buffer
+            }
+        };
+        Ok(Port {
+            value: id,
+            kind: if window.numel() == 0 {
+                PortKind::EmptyTensor
+            } else {
+                PortKind::Tensor(buffer)
+            },
+            dtype: spec.host_dtype,
+            element,
+            dims: window.dims,
+            max_dims: spec.dims.clone(),
+        })
+    }
+}
+
+fn count_readers(graph: &Graph, node: &Node, readers: &mut [u32]) -> Result<()> {
+    for id in graph.reads(node) {
+        let slot = readers.get_mut(id.0 as usize);
+        *slot.ok_or_else(|| Error::blob(format!("{node}: value {id} does not exist")))? += 1;
+    }
+    Ok(())
+}
+
+/// Checks `dims` against the sizes that the program was exported for.
+pub fn within_bound(dims: &[u32], bound: &[u32]) -> Result<()> {
+    if dims.len() == bound.len() && dims.iter().zip(bound).all(|(d, b)| d <= b) {
+        return Ok(());
+    }
+    Err(Error::argument(format!(
+        "dims {dims:?} are not within the bound {bound:?}"
+    )))
+}

@@ -1,0 +1,221 @@
+//! Where every buffer of a program lies, and which dispatches must wait for earlier ones. Pure.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::program::{BufferKind, Program};
+use crate::tensor::DeviceLimits;
+
+/// The device allocations of a delegate. Each is one memory object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Region {
+    /// All temporaries, planned by lifetime.
+    Arena,
+    /// The convolution workspace.
+    Workspace,
+    /// Packed constants.
+    Constants,
+    /// Host-visible inputs.
+    Inputs,
+    /// Host-visible outputs.
+    Outputs,
+}
+
+/// Offsets of all buffers of a program, and the size that each region must have.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct MemoryPlan {
+    /// Per buffer: its region and its first byte there.
+    pub places: Vec<Place>,
+    /// Size of [`Region::Arena`].
+    pub arena_bytes: u64,
+    /// Size of [`Region::Workspace`].
+    pub workspace_bytes: u64,
+    /// Size of [`Region::Constants`].
+    pub constant_bytes: u64,
+    /// Size of [`Region::Inputs`].
+    pub input_bytes: u64,
+    /// Size of [`Region::Outputs`].
+    pub output_bytes: u64,
+}
+
+/// Where a buffer lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The memory object.
+    pub region: Region,
+    /// First byte in it; a multiple of the device's descriptor alignment.
+    pub offset_bytes: u64,
+}
+
+impl MemoryPlan {
+    /// Size of `region`.
+    pub fn region_bytes(&self, region: Region) -> u64 {
+        match region {
+            Region::Arena => self.arena_bytes,
+            Region::Workspace => self.workspace_bytes,
+            Region::Constants => self.constant_bytes,
+            Region::Inputs => self.input_bytes,
+            Region::Outputs => self.output_bytes,
+        }
+    }
+}
+
+/// A temporary's size and the dispatches between which it must exist, both inclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Size.
+    pub size_bytes: u64,
+    /// First dispatch that touches it.
+    pub first: usize,
+    /// Last dispatch that touches it.
+    pub last: usize,
+}
+
+/// Places every buffer of `program`.
+pub fn plan_memory(program: &Program, limits: &DeviceLimits) -> Result<MemoryPlan> {
+    let align = limits.storage_buffer_alignment_bytes.max(16);
+    let mut usages: Vec<Option<Usage>> = vec![None; program.buffers.len()];
+    for (at, dispatch) in program.dispatches.iter().enumerate() {
+        for binding in &dispatch.bindings {
+            let index = binding.buffer.0 as usize;
+            let size_bytes = program.buffers[index].size_bytes;
+            usages[index]
+                .get_or_insert(Usage {
+                    size_bytes,
+                    first: at,
+                    last: at,
+                })
+                .last = at;
+        }
+    }
+    let mut plan = MemoryPlan::default();
+    let mut temporaries = Vec::new();
+    for (index, desc) in program.buffers.iter().enumerate() {
+        if desc.size_bytes > limits.max_storage_buffer_range_bytes {
+            return Err(Error::new(
+                ErrorKind::OutOfMemory,
+                format!(
+                    "a buffer of {} bytes exceeds the device's largest storage range of {} bytes",
+                    desc.size_bytes, limits.max_storage_buffer_range_bytes
+                ),
+            ));
+        }
+        let (region, total) = match desc.kind {
+            BufferKind::Temporary => {
+                if let Some(usage) = usages[index] {
+                    temporaries.push((index, usage));
+                }
+                plan.places.push(Place {
+                    region: Region::Arena,
+                    offset_bytes: 0,
+                });
+                continue;
+            }
+            BufferKind::Workspace => {
+                // All convolutions share one workspace: every such buffer starts at 0.
+                plan.workspace_bytes = plan.workspace_bytes.max(desc.size_bytes);
+                plan.places.push(Place {
+                    region: Region::Workspace,
+                    offset_bytes: 0,
+                });
+                continue;
+            }
+            BufferKind::Constant(_) => (Region::Constants, &mut plan.constant_bytes),
+            BufferKind::Input(_) => (Region::Inputs, &mut plan.input_bytes),
+            BufferKind::Output(_) => (Region::Outputs, &mut plan.output_bytes),
+        };
+        let offset_bytes = total.checked_next_multiple_of(align).ok_or_else(overflow)?;
+        *total = offset_bytes
+            .checked_add(desc.size_bytes)
+            .ok_or_else(overflow)?;
+        plan.places.push(Place {
+            region,
+            offset_bytes,
+        });
+    }
+    let sizes: Vec<Usage> = temporaries.iter().map(|&(_, usage)| usage).collect();
+    let (offsets, arena_bytes) = plan_arena(&sizes, align)?;
+    for (&(index, _), offset_bytes) in temporaries.iter().zip(offsets) {
+        plan.places[index].offset_bytes = offset_bytes;
+    }
+    plan.arena_bytes = arena_bytes;
+    Ok(plan)
+}
+
+fn overflow() -> Error {
+    Error::new(
+        ErrorKind::OutOfMemory,
+        "the program's memory overflows 64 bits",
+    )
+}
+
+/// Greedy by size: the largest first, each into the smallest gap between those that live at the
+/// same time (XNNPACK's planner does the same). Returns offsets and the arena's size.
+pub fn plan_arena(usages: &[Usage], align: u64) -> Result<(Vec<u64>, u64)> {
+    let mut order: Vec<usize> = (0..usages.len()).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(usages[i].size_bytes), usages[i].first, i));
+    let mut offsets = vec![0u64; usages.len()];
+    let mut placed: Vec<usize> = Vec::new(); // sorted by offset
+    let mut arena_bytes = 0;
+    for i in order {
+        let size = usages[i]
+            .size_bytes
+            .checked_next_multiple_of(align)
+            .ok_or_else(overflow)?;
+        let (mut best, mut best_gap) = (None, u64::MAX);
+        let mut cursor = 0u64;
+        for &p in &placed {
+            if usages[p].first > usages[i].last || usages[i].first > usages[p].last {
+                continue;
+            }
+            if let Some(gap) = offsets[p].checked_sub(cursor) {
+                if gap >= size && gap < best_gap {
+                    (best, best_gap) = (Some(cursor), gap);
+                }
+            }
+            let end = offsets[p]
+                .checked_add(usages[p].size_bytes)
+                .ok_or_else(overflow)?;
+            cursor = cursor.max(end.checked_next_multiple_of(align).ok_or_else(overflow)?);
+        }
+        offsets[i] = best.unwrap_or(cursor);
+        arena_bytes = arena_bytes.max(offsets[i].checked_add(size).ok_or_else(overflow)?);
+        let at = placed.partition_point(|&p| offsets[p] <= offsets[i]);
+        placed.insert(at, i);
+    }
+    Ok((offsets, arena_bytes))
+}
+
+/// For each dispatch, whether a full memory barrier must stand before it: it touches bytes that an
+/// earlier dispatch wrote, or writes bytes that an earlier one read, with no barrier between. Works
+/// on memory ranges, not buffers: two buffers may share bytes after planning.
+pub fn hazards(program: &Program, plan: &MemoryPlan) -> Vec<bool> {
+    let mut open: Vec<(Region, u64, u64, bool)> = Vec::new();
+    program
+        .dispatches
+        .iter()
+        .map(|dispatch| {
+            let touched: Vec<_> = dispatch
+                .bindings
+                .iter()
+                .map(|b| {
+                    let place = plan.places[b.buffer.0 as usize];
+                    let start = place.offset_bytes + b.range_bytes.start;
+                    (
+                        place.region,
+                        start,
+                        place.offset_bytes + b.range_bytes.end,
+                        b.access.writes(),
+                    )
+                })
+                .collect();
+            let wait = touched.iter().any(|&(region, start, end, writes)| {
+                open.iter()
+                    .any(|&(r, s, e, w)| r == region && s < end && start < e && (w || writes))
+            });
+            if wait {
+                open.clear();
+            }
+            open.extend(touched);
+            wait
+        })
+        .collect()
+}

@@ -1,0 +1,64 @@
+//! The operator table, and typed access to a node's arguments.
+//!
+//! An operator is one file under `ops/`, its shader(s), one line in [`OPS`] and one test.
+
+pub mod args;
+pub mod conv2d;
+pub mod copy;
+
+pub use args::Args;
+
+use crate::builder::ProgramBuilder;
+use crate::error::Result;
+use crate::graph::Node;
+
+/// Which steps on its result an operator's kernels do (see [`crate::graph::Fused`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Epilogue {
+    /// None: passes leave what follows alone.
+    None,
+    /// Activations without operands of their own.
+    Activation,
+    /// An activation (also with slopes), an addition, an activation.
+    Full,
+}
+
+/// One operator: its names, and how a call of it becomes dispatches.
+pub trait Op: Sized {
+    /// Names under which exported graphs call it.
+    const NAMES: &'static [&'static str];
+    /// Which steps on the result its kernels do.
+    const EPILOGUE: Epilogue = Epilogue::None;
+    /// Reads the arguments. Positions are named here and nowhere else.
+    fn parse(args: &Args<'_>) -> Result<Self>;
+    /// Emits dispatches and binds the outputs.
+    fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()>;
+}
+
+/// An entry of the operator table.
+pub struct OpEntry {
+    /// Names under which exported graphs call it.
+    pub names: &'static [&'static str],
+    /// Which steps on the result its kernels do.
+    pub epilogue: Epilogue,
+    /// Parses the arguments and lowers the call.
+    pub lower: fn(&Node, &mut ProgramBuilder<'_>) -> Result<()>,
+}
+
+const fn op<T: Op>() -> OpEntry {
+    OpEntry {
+        names: T::NAMES,
+        epilogue: T::EPILOGUE,
+        lower: |node, program| {
+            T::parse(&Args::new(program.graph(), node, program.integers()))?.lower(program)
+        },
+    }
+}
+
+/// Every operator of this backend. Add one line here.
+pub static OPS: &[OpEntry] = &[op::<conv2d::Conv2d>(), op::<copy::Copy>()];
+
+/// The entry that serves the operator `name`.
+pub fn find(name: &str) -> Option<&'static OpEntry> {
+    OPS.iter().find(|entry| entry.names.contains(&name))
+}
