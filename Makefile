@@ -63,10 +63,12 @@ unit-tests: setup
 	@$(validation) cargo test
 
 c-tests: build
-	@$(say) "the C ABI from C99 and from C++, under the sanitizers"
+	@$(say) "the C ABI from C99 and from C++, and the adapter, under the sanitizers"
 	@python3 cpp_harness/extract_blob.py tests/models/op_small_conv3x3_64_dyn__fp32 build/fixture
 	@$(sanitizers) build/c_api_test build/fixture
 	@$(sanitizers) build/c_api_test_cxx build/fixture
+	@$(sanitizers) build/backend_test --name-taken
+	@$(sanitizers) build/backend_test build/fixture
 
 conformance: build
 	@$(say) "stock programs in the stock runtime, under the validation layers"

@@ -6,9 +6,13 @@
 #include <executorch/runtime/core/exec_aten/util/tensor_util.h>
 #include <executorch/runtime/platform/runtime.h>
 
-#include <algorithm>
+#include <array>
+#include <cstring>
+#include <exception>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <string>
 
 #include "backend_convert.h"
 #include "backend_handle.h"

@@ -1,6 +1,8 @@
 #include "backend_convert.h"
 
+#include <array>
 #include <cstring>
+#include <variant>
 
 namespace etvk_backend {
 

@@ -4,6 +4,10 @@
 
 #include "etvk.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct Bytes {
   unsigned char *data;
   size_t size;
@@ -41,5 +45,9 @@ void fixture_run_free(Run *run);
 int32_t fixture_named_get(void *context, const char *key, const void **data, size_t *size_bytes,
                           void **token);
 void fixture_named_release(void *context, void *token);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

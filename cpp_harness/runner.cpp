@@ -3,6 +3,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "runner_case.h"
 #include "runner_png.h"

@@ -1,6 +1,8 @@
 #include "runner_case.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <stdexcept>
 
 #include "runner_report.h"
 #include "runner_tensor.h"
