@@ -9,6 +9,7 @@ fn generate(header: &Path) -> String {
         .header(header.to_string_lossy())
         .clang_args(["-x", "c++", "-std=c++11"])
         .allowlist_item("etvk_.*|ETVK_.*")
+        .rust_target(bindgen::RustTarget::stable(85, 0).expect("known"))
         .prepend_enum_name(false)
         .use_core()
         .layout_tests(true)
@@ -27,7 +28,9 @@ fn generate(header: &Path) -> String {
 fn bindings_are_generated() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     if let Err(error) = clang_is_there() {
-        eprintln!("SKIPPED bindings_are_generated: no libclang ({error}); LIBCLANG_PATH names its folder");
+        eprintln!(
+            "SKIPPED bindings_are_generated: no libclang ({error}); LIBCLANG_PATH names its folder"
+        );
         return;
     }
     let made = generate(&root.join("include/etvk.h"));
