@@ -5,6 +5,8 @@
 pub mod args;
 pub mod conv2d;
 pub mod copy;
+pub mod gemm;
+pub mod matmul;
 
 pub use args::Args;
 
@@ -56,7 +58,7 @@ const fn op<T: Op>() -> OpEntry {
 }
 
 /// Every operator of this backend. Add one line here.
-pub static OPS: &[OpEntry] = &[op::<conv2d::Conv2d>(), op::<copy::Copy>()];
+pub static OPS: &[OpEntry] = &[op::<conv2d::Conv2d>(), op::<copy::Copy>(), op::<matmul::Matmul>()];
 
 /// The entry that serves the operator `name`.
 pub fn find(name: &str) -> Option<&'static OpEntry> {
