@@ -22,8 +22,14 @@ pub mod graph;
 pub mod memory;
 pub mod ops;
 pub mod options;
+pub mod parse;
 pub mod passes;
 pub mod program;
 pub mod shader;
 pub mod strided;
 pub mod tensor;
+#[allow(
+    unsafe_code,
+    reason = "Vulkan is a C API: every call is unsafe and says why it is sound"
+)]
+pub mod vk;
