@@ -2,6 +2,7 @@
 
 pub mod finish;
 mod kernel;
+pub mod packed;
 
 pub use finish::{Finish, Steps};
 
