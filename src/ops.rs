@@ -3,10 +3,17 @@
 //! An operator is one file under `ops/`, its shader(s), one line in [`OPS`] and one test.
 
 pub mod args;
+pub mod cat;
 pub mod conv2d;
 pub mod copy;
+pub mod expand;
 pub mod gemm;
 pub mod matmul;
+pub mod permute;
+pub mod pixel_shuffle;
+pub mod slice;
+pub mod view;
+pub mod window;
 
 pub use args::Args;
 
@@ -58,7 +65,24 @@ const fn op<T: Op>() -> OpEntry {
 }
 
 /// Every operator of this backend. Add one line here.
-pub static OPS: &[OpEntry] = &[op::<conv2d::Conv2d>(), op::<copy::Copy>(), op::<matmul::Matmul>()];
+pub static OPS: &[OpEntry] = &[
+    op::<cat::Cat>(),
+    op::<conv2d::Conv2d>(),
+    op::<copy::Copy>(),
+    op::<expand::Expand>(),
+    op::<expand::Repeat>(),
+    op::<matmul::Matmul>(),
+    op::<permute::Flip>(),
+    op::<permute::Permute>(),
+    op::<pixel_shuffle::PixelShuffle>(),
+    op::<slice::Select>(),
+    op::<slice::Slice>(),
+    op::<slice::Split>(),
+    op::<slice::Unfold>(),
+    op::<view::Squeeze>(),
+    op::<view::Unsqueeze>(),
+    op::<view::View>(),
+];
 
 /// The entry that serves the operator `name`.
 pub fn find(name: &str) -> Option<&'static OpEntry> {

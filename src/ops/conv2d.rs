@@ -106,11 +106,11 @@ impl Conv2d {
             )))
         };
         let ([n, c_in, h_in, w_in], [first, second, kh, kw]) =
-            (match (input.as_slice(), weight.as_slice()) {
+            match (input.as_slice(), weight.as_slice()) {
                 (&[n, c, h, w], &[a, b, kh, kw]) => ([n, c, h, w], [a, b, kh, kw]),
                 (&[n, c, w], &[a, b, kw]) => ([n, c, 1, w], [a, b, 1, kw]),
                 _ => return wrong(),
-            });
+            };
         let (inputs, c_out) = if self.transposed {
             (Some(first), second.checked_mul(self.groups))
         } else {

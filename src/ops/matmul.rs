@@ -128,6 +128,8 @@ struct Shape {
     k: u32,
     n: u32,
     batch: u32,
+    /// Whether dim 0 of A counts matrices.
+    batched: bool,
     /// Of the result.
     dims: Vec<u32>,
 }
@@ -142,11 +144,11 @@ impl Matmul {
                     .ok_or_else(|| Error::unsupported(format!("a product of dims {a:?}")))?;
                 let mut dims = lead.to_vec();
                 dims.push(n);
-                Some((m, *k, n, 1, dims))
+                Some((m, *k, n, None, dims))
             }
-            (&[m, k], &[b_k, n], false) if k == b_k => Some((m.into(), k, n, 1, vec![m, n])),
+            (&[m, k], &[b_k, n], false) if k == b_k => Some((m.into(), k, n, None, vec![m, n])),
             (&[z, m, k], &[b_z, b_k, n], false) if k == b_k && z == b_z => {
-                Some((m.into(), k, n, z, vec![z, m, n]))
+                Some((m.into(), k, n, Some(z), vec![z, m, n]))
             }
             _ => None,
         };
@@ -155,7 +157,8 @@ impl Matmul {
                 m,
                 k,
                 n,
-                batch,
+                batch: batch.unwrap_or(1),
+                batched: batch.is_some(),
                 dims,
             })
             .ok_or_else(|| Error::blob(format!("a product of dims {a:?} and {b:?}")))
@@ -257,7 +260,7 @@ fn rows_of(window: &Tensor, shape: &Shape) -> Option<Matrix> {
     if columns[0] > 1 && window.strides.last() != Some(&1) {
         return None;
     }
-    let z_dims = usize::from(shape.batch > 1 || window.dims.len() == 3 && shape.dims.len() == 3 && shape.m != numel(lead));
+    let z_dims = usize::from(shape.batched);
     // Leading dims, innermost first: each must start where the one inside ends.
     let (mut row, mut inner) = (None, 1i64);
     for (&d, &stride) in lead[z_dims..].iter().zip(&window.strides[z_dims..]).rev() {
@@ -283,8 +286,4 @@ fn rows_of(window: &Tensor, shape: &Shape) -> Option<Matrix> {
         z: if z_dims == 1 { number(window.strides[0])? } else { 0 },
         range_bytes,
     })
-}
-
-fn numel(dims: &[u32]) -> u64 {
-    dims.iter().map(|&d| u64::from(d)).product()
 }

@@ -6,7 +6,7 @@ use crate::ops::gemm::packed::{Form, FormDim};
 
 /// `[group][kh][kw][k_channels][group_out padded to 4]`: the GEMM's B, and Direct's weights.
 /// Serialized, a weight is `[c_out, group_in, kh, kw]`, transposed `[c_in, group_out, kh, kw]`.
-pub fn grouped(g: &ConvGeometry) -> Result<Form> {
+pub(super) fn grouped(g: &ConvGeometry) -> Result<Form> {
     let [kh, kw] = g.kernel;
     let (group_in, group_out) = (g.group_in(), g.group_out());
     // The dims that hold input and output channels, and how far groups lie apart in dim 0.
@@ -32,7 +32,7 @@ pub fn grouped(g: &ConvGeometry) -> Result<Form> {
 }
 
 /// `[kh][kw][c padded to 4]`: the weight of a depthwise convolution is `[c, 1, kh, kw]`.
-pub fn depthwise(g: &ConvGeometry) -> Result<Form> {
+pub(super) fn depthwise(g: &ConvGeometry) -> Result<Form> {
     let [kh, kw] = g.kernel;
     Ok(Form::new(&[
         FormDim::whole(2, kh),
