@@ -104,7 +104,12 @@ pub fn emit(program: &mut ProgramBuilder<'_>, gemm: &Gemm<'_>) -> Result<u32> {
     let most = program.limits().max_workgroup_count[2].max(1);
     let mut dispatches = 0;
     for first in (0..gemm.batch).step_by(most as usize) {
-        emit_batch(program, gemm, kernel, first..gemm.batch.min(first.saturating_add(most)))?;
+        emit_batch(
+            program,
+            gemm,
+            kernel,
+            first..gemm.batch.min(first.saturating_add(most)),
+        )?;
         dispatches += 1;
     }
     Ok(dispatches)
@@ -143,7 +148,12 @@ fn emit_batch(
     let offset = strides[0]
         .checked_mul(i64::from(z.start))
         .and_then(|first| first.checked_add(offset));
-    for n in [offset.unwrap_or(i64::MAX), strides[1], strides[2], strides[0]] {
+    for n in [
+        offset.unwrap_or(i64::MAX),
+        strides[1],
+        strides[2],
+        strides[0],
+    ] {
         push.push(signed_word(n)?);
     }
     push.extend([gemm.alpha.to_bits(), beta.to_bits()]);

@@ -97,7 +97,11 @@ impl Op for Matmul {
             buffer: y.buffer,
             offset: 0,
             row: n,
-            z: if shape.batch == 1 { 0 } else { shape.m.saturating_mul(n) },
+            z: if shape.batch == 1 {
+                0
+            } else {
+                shape.m.saturating_mul(n)
+            },
             range_bytes: 0..y.numel() * y.element.size_bytes(),
         };
         gemm::emit(
@@ -241,7 +245,9 @@ fn broadcast(tensor: &Tensor, dims: &[u32]) -> Result<[i64; 2]> {
     for (i, (&d, &stride)) in tensor.dims.iter().zip(&tensor.strides).enumerate() {
         let slot = missing.map(|missing| missing + i);
         match slot.and_then(|at| dims.get(at).map(|&size| (at, size))) {
-            Some((at, size)) if d == size && at < 2 => strides[at] = if d == 1 { 0 } else { stride },
+            Some((at, size)) if d == size && at < 2 => {
+                strides[at] = if d == 1 { 0 } else { stride }
+            }
             Some(_) if d == 1 => {}
             _ => {
                 return Err(Error::blob(format!(
@@ -283,7 +289,11 @@ fn rows_of(window: &Tensor, shape: &Shape) -> Option<Matrix> {
         buffer: window.buffer,
         offset: number(window.offset)?,
         row: number(row.unwrap_or(0))?,
-        z: if z_dims == 1 { number(window.strides[0])? } else { 0 },
+        z: if z_dims == 1 {
+            number(window.strides[0])?
+        } else {
+            0
+        },
         range_bytes,
     })
 }

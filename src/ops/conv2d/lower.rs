@@ -164,7 +164,11 @@ impl Operands<'_> {
             buffer: self.x.buffer,
             offset: 0,
             row,
-            z: if g.groups == 1 { 0 } else { u64::from(g.group_in()) },
+            z: if g.groups == 1 {
+                0
+            } else {
+                u64::from(g.group_in())
+            },
             range_bytes: 0..pixels * row * self.x.element.size_bytes(),
         };
         self.gemm(program, a, u64::from(g.group_in()), 0..pixels)

@@ -150,7 +150,9 @@ impl Candidates<'_> {
         }
         let macs = g.macs();
         if macs < IM2COL_MIN_MACS {
-            return direct(format!("{macs} multiply-adds do not pay for two dispatches"));
+            return direct(format!(
+                "{macs} multiply-adds do not pay for two dispatches"
+            ));
         }
         self.im2col().unwrap_or_else(direct)
     }
@@ -251,7 +253,10 @@ impl Candidates<'_> {
         let reason = if count == u64::from(g.n) {
             format!("K = {}: im2col and GEMM, an image at a time", g.k())
         } else {
-            format!("K = {}: im2col and GEMM, {count} tiles fit the budget", g.k())
+            format!(
+                "K = {}: im2col and GEMM, {count} tiles fit the budget",
+                g.k()
+            )
         };
         Ok((algorithm, reason))
     }

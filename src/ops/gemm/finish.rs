@@ -35,7 +35,11 @@ impl Steps {
             };
             match slot {
                 Some(slot) if slot.is_none() => *slot = Some(step),
-                _ => return Err(Error::internal(format!("steps {own:?} {fused:?} do not fit"))),
+                _ => {
+                    return Err(Error::internal(format!(
+                        "steps {own:?} {fused:?} do not fit"
+                    )))
+                }
             }
         }
         Ok(steps)

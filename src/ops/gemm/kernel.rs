@@ -151,8 +151,14 @@ mod tests {
             for rows in [1, 3, 15, 16, 49, 127, 128, 129, 4096, 1 << 24] {
                 for n in [1, 4, 5, 16, 31, 32, 33, 64, 130, 2048] {
                     let kernel = Kernel::choose(&limits, rows, n, 1);
-                    assert!(kernel.local_size() <= limits.max_workgroup_invocations, "{kernel:?}");
-                    assert!(kernel.shared_bytes() <= limits.max_shared_memory_bytes, "{kernel:?}");
+                    assert!(
+                        kernel.local_size() <= limits.max_workgroup_invocations,
+                        "{kernel:?}"
+                    );
+                    assert!(
+                        kernel.shared_bytes() <= limits.max_shared_memory_bytes,
+                        "{kernel:?}"
+                    );
                     let lines = kernel.lines(rows, n) * u64::from(kernel.lines_per_workgroup());
                     assert!(lines > 0 && lines < 1 << 40);
                 }

@@ -67,10 +67,7 @@ impl Form {
     /// `[z][k][n padded to 4]` of matrices whose dims `k` and `n` are those given, of a tensor of
     /// `dims`; `z` is dim 0 when there are three.
     pub fn matrix(dims: &[u32], k: usize, n: usize) -> Result<Self> {
-        let mut form = vec![
-            FormDim::whole(k, dims[k]),
-            FormDim::padded(n, dims[n])?,
-        ];
+        let mut form = vec![FormDim::whole(k, dims[k]), FormDim::padded(n, dims[n])?];
         if dims.len() == 3 {
             form.insert(0, FormDim::whole(0, dims[0]));
         }

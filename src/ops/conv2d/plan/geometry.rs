@@ -187,7 +187,8 @@ impl ConvGeometry {
 
     /// Elements of the output in memory, pad lanes included.
     pub fn elements_out(&self) -> u64 {
-        self.pixels_out().saturating_mul(u64::from(pack(self.c_out)))
+        self.pixels_out()
+            .saturating_mul(u64::from(pack(self.c_out)))
     }
 
     /// Elements of the packed weights, at most: K and outputs of each group padded.
