@@ -1,0 +1,157 @@
+//! The Vulkan loader and instances. Instances are shared: one with validation, one without.
+
+use super::{failure, lock, validation};
+use crate::error::{Error, ErrorKind, Result};
+use ash::{ext, vk};
+use std::ffi::CStr;
+use std::sync::{Arc, Mutex, Weak};
+
+const VALIDATION_LAYER: &CStr = c"VK_LAYER_KHRONOS_validation";
+
+/// Whether to run under the validation layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Validation {
+    Off,
+    On,
+}
+
+/// A Vulkan 1.1 instance.
+pub(super) struct Instance {
+    pub(super) handle: ash::Instance,
+    pub(super) validation: Validation,
+    /// Whether objects can be given names.
+    pub(super) names: bool,
+    messenger: Option<(ext::debug_utils::Instance, vk::DebugUtilsMessengerEXT)>,
+}
+
+/// The loader stays for the life of the process: some drivers leave threads or thread-local
+/// destructors behind, which must not find their code unmapped.
+static LOADER: Mutex<Option<ash::Entry>> = Mutex::new(None);
+
+static SHARED: Mutex<Vec<Weak<Instance>>> = Mutex::new(Vec::new());
+
+fn loader() -> Result<ash::Entry> {
+    let mut slot = lock(&LOADER);
+    if let Some(entry) = &*slot {
+        return Ok(entry.clone());
+    }
+    // SAFETY: loading runs the initialisers of the system's Vulkan loader, which we must trust.
+    let entry = unsafe { ash::Entry::load() }
+        .map_err(|e| Error::new(ErrorKind::NoDevice, format!("no Vulkan loader: {e}")))?;
+    Ok(slot.insert(entry).clone())
+}
+
+impl Instance {
+    /// The shared instance, made if none is alive.
+    pub(super) fn shared(validation: Validation) -> Result<Arc<Self>> {
+        let mut shared = lock(&SHARED);
+        shared.retain(|weak| weak.strong_count() > 0);
+        let alive = shared
+            .iter()
+            .filter_map(Weak::upgrade)
+            .find(|i| i.validation == validation);
+        if let Some(instance) = alive {
+            return Ok(instance);
+        }
+        let instance = Arc::new(Self::create(validation)?);
+        shared.push(Arc::downgrade(&instance));
+        Ok(instance)
+    }
+
+    fn create(validation: Validation) -> Result<Self> {
+        let entry = loader()?;
+        // SAFETY: the entry points come from a loaded loader.
+        let version = unsafe { entry.try_enumerate_instance_version() }
+            .map_err(|e| failure("vkEnumerateInstanceVersion", e))?
+            .unwrap_or(vk::API_VERSION_1_0);
+        if version < vk::API_VERSION_1_1 {
+            return Err(Error::new(
+                ErrorKind::NoDevice,
+                "the Vulkan loader is older than version 1.1",
+            ));
+        }
+        let mut layers = Vec::new();
+        let mut extensions = Vec::new();
+        // SAFETY: as above; the layer's name is a C string.
+        let present = unsafe { entry.enumerate_instance_extension_properties(None) }
+            .map_err(|e| failure("vkEnumerateInstanceExtensionProperties", e))?;
+        let mut features = Vec::new();
+        if validation == Validation::On {
+            // SAFETY: as above.
+            let in_layer =
+                unsafe { entry.enumerate_instance_extension_properties(Some(VALIDATION_LAYER)) }
+                    .map_err(|e| {
+                        let name = VALIDATION_LAYER.to_string_lossy();
+                        Error::argument(format!("option validation: {name} is not there: {e:?}"))
+                    })?;
+            layers.push(VALIDATION_LAYER.as_ptr());
+            if offers(&in_layer, ext::validation_features::NAME) {
+                extensions.push(ext::validation_features::NAME.as_ptr());
+                features.push(vk::ValidationFeatureEnableEXT::SYNCHRONIZATION_VALIDATION);
+            }
+            if !offers(&present, ext::debug_utils::NAME)
+                && !offers(&in_layer, ext::debug_utils::NAME)
+            {
+                return Err(Error::argument("option validation: no VK_EXT_debug_utils"));
+            }
+        }
+        let names = validation == Validation::On || offers(&present, ext::debug_utils::NAME);
+        if names {
+            extensions.push(ext::debug_utils::NAME.as_ptr());
+        }
+        let application = vk::ApplicationInfo::default()
+            .application_name(c"etvk")
+            .engine_name(c"etvk")
+            .api_version(vk::API_VERSION_1_1);
+        let mut messenger_info = validation::messenger_info();
+        let mut validation_features =
+            vk::ValidationFeaturesEXT::default().enabled_validation_features(&features);
+        let mut info = vk::InstanceCreateInfo::default()
+            .application_info(&application)
+            .enabled_layer_names(&layers)
+            .enabled_extension_names(&extensions);
+        if validation == Validation::On {
+            info = info.push_next(&mut messenger_info);
+            if !features.is_empty() {
+                info = info.push_next(&mut validation_features);
+            }
+        }
+        // SAFETY: every pointer in `info` lives until the end of this function.
+        let handle = unsafe { entry.create_instance(&info, None) }
+            .map_err(|e| failure("no Vulkan instance: vkCreateInstance", e))?;
+        let mut instance = Self {
+            handle,
+            validation,
+            names,
+            messenger: None,
+        };
+        if validation == Validation::On {
+            let utils = ext::debug_utils::Instance::new(&entry, &instance.handle);
+            // SAFETY: the extension is enabled; the callback is a plain function.
+            let messenger =
+                unsafe { utils.create_debug_utils_messenger(&validation::messenger_info(), None) }
+                    .map_err(|e| failure("vkCreateDebugUtilsMessengerEXT", e))?;
+            instance.messenger = Some((utils, messenger));
+        }
+        Ok(instance)
+    }
+}
+
+/// Whether `name` is among `extensions`.
+pub(super) fn offers(extensions: &[vk::ExtensionProperties], name: &CStr) -> bool {
+    extensions
+        .iter()
+        .any(|e| e.extension_name_as_c_str() == Ok(name))
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // SAFETY: every device of this instance held it and is gone; the messenger is its own.
+        unsafe {
+            if let Some((utils, messenger)) = self.messenger.take() {
+                utils.destroy_debug_utils_messenger(messenger, None);
+            }
+            self.handle.destroy_instance(None);
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Compute pipelines, made once per device and shared by all delegates on it.
+
+use super::device::Device;
+use super::{failure, lock};
+use crate::error::{Error, Result};
+use crate::program::{Dispatch, Program};
+use crate::shader::Shader;
+use ash::vk;
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+
+/// What recording needs of one dispatch's kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bound {
+    pub(super) pipeline: vk::Pipeline,
+    pub(super) layout: vk::PipelineLayout,
+    pub(super) set_layout: vk::DescriptorSetLayout,
+}
+
+/// All pipelines of a device. They live as long as it does.
+pub(super) struct Pipelines {
+    cache: vk::PipelineCache,
+    made: Mutex<Made>,
+}
+
+#[derive(Default)]
+struct Made {
+    modules: HashMap<Shader, vk::ShaderModule>,
+    /// By number of storage buffers.
+    set_layouts: HashMap<u32, vk::DescriptorSetLayout>,
+    /// By number of storage buffers and of push words.
+    layouts: HashMap<(u32, u32), vk::PipelineLayout>,
+    pipelines: HashMap<(Shader, Vec<u32>), vk::Pipeline>,
+}
+
+impl Pipelines {
+    pub(super) fn new(device: &ash::Device) -> Result<Self> {
+        let info = vk::PipelineCacheCreateInfo::default();
+        // SAFETY: the device is alive.
+        let cache = unsafe { device.create_pipeline_cache(&info, None) }
+            .map_err(|e| failure("vkCreatePipelineCache", e))?;
+        Ok(Self {
+            cache,
+            made: Mutex::default(),
+        })
+    }
+
+    /// The pipeline of every dispatch of `program`; the missing ones are made in one batch, which
+    /// lets drivers compile them in parallel.
+    pub(super) fn of(device: &Device, program: &Program) -> Result<Vec<Bound>> {
+        for (at, dispatch) in program.dispatches.iter().enumerate() {
+            check(device, program, dispatch).map_err(|e| {
+                e.context(format!("dispatch {at} ({})", dispatch.shader.info().name))
+            })?;
+        }
+        let this = &device.pipelines;
+        let mut made = lock(&this.made);
+        let mut missing: Vec<(Shader, &[u32])> = Vec::new();
+        let mut seen = HashSet::new();
+        for dispatch in &program.dispatches {
+            let key = (dispatch.shader, dispatch.spec.clone());
+            if !made.pipelines.contains_key(&key) && seen.insert(key) {
+                missing.push((dispatch.shader, &dispatch.spec));
+            }
+        }
+        if !missing.is_empty() {
+            this.make(device, &mut made, &missing)?;
+        }
+        let lost = || Error::internal("a pipeline is missing after it was made");
+        program
+            .dispatches
+            .iter()
+            .map(|dispatch| {
+                let (bindings, words) = interface(dispatch.shader)?;
+                let key = (dispatch.shader, dispatch.spec.clone());
+                Ok(Bound {
+                    pipeline: *made.pipelines.get(&key).ok_or_else(lost)?,
+                    layout: *made.layouts.get(&(bindings, words)).ok_or_else(lost)?,
+                    set_layout: *made.set_layouts.get(&bindings).ok_or_else(lost)?,
+                })
+            })
+            .collect()
+    }
+
+    fn make(&self, device: &Device, made: &mut Made, missing: &[(Shader, &[u32])]) -> Result<()> {
+        let mut parts = Vec::with_capacity(missing.len());
+        for &(shader, _) in missing {
+            parts.push((made.module(device, shader)?, made.layout(device, shader)?));
+        }
+        let longest = missing
+            .iter()
+            .map(|(_, spec)| spec.len())
+            .max()
+            .unwrap_or(0);
+        let entries: Vec<vk::SpecializationMapEntry> = (0u32..)
+            .take(longest)
+            .map(|id| vk::SpecializationMapEntry {
+                constant_id: id,
+                offset: id * 4,
+                size: 4,
+            })
+            .collect();
+        let data: Vec<Vec<u8>> = missing
+            .iter()
+            .map(|(_, spec)| spec.iter().flat_map(|word| word.to_ne_bytes()).collect())
+            .collect();
+        let specializations: Vec<vk::SpecializationInfo<'_>> = missing
+            .iter()
+            .zip(&data)
+            .map(|((_, spec), data)| {
+                vk::SpecializationInfo::default()
+                    .map_entries(&entries[..spec.len()])
+                    .data(data)
+            })
+            .collect();
+        let infos: Vec<vk::ComputePipelineCreateInfo<'_>> = parts
+            .iter()
+            .zip(&specializations)
+            .map(|(&(module, layout), specialization)| {
+                let stage = vk::PipelineShaderStageCreateInfo::default()
+                    .stage(vk::ShaderStageFlags::COMPUTE)
+                    .module(module)
+                    .name(c"main")
+                    .specialization_info(specialization);
+                vk::ComputePipelineCreateInfo::default()
+                    .stage(stage)
+                    .layout(layout)
+            })
+            .collect();
+        // SAFETY: modules and layouts belong to this device; all borrowed data outlives the call.
+        let created = unsafe {
+            device
+                .handle
+                .create_compute_pipelines(self.cache, &infos, None)
+        };
+        let pipelines = match created {
+            Ok(pipelines) => pipelines,
+            Err((partial, result)) => {
+                for pipeline in partial {
+                    // SAFETY: made just now and used by nothing; null is ignored.
+                    unsafe { device.handle.destroy_pipeline(pipeline, None) };
+                }
+                let names: Vec<&str> = missing.iter().map(|(s, _)| s.info().name).collect();
+                return device
+                    .check("vkCreateComputePipelines", Err(result))
+                    .map_err(|e| e.context(names.join(", ")));
+            }
+        };
+        log::debug!("made {} pipelines", pipelines.len());
+        for (&(shader, spec), pipeline) in missing.iter().zip(pipelines) {
+            device.name_object(pipeline, &format!("etvk {} {spec:?}", shader.info().name));
+            made.pipelines.insert((shader, spec.to_vec()), pipeline);
+        }
+        Ok(())
+    }
+
+    /// Destroys everything; nothing may be used afterwards.
+    pub(super) fn destroy(&mut self, device: &ash::Device) {
+        let made = std::mem::take(
+            self.made
+                .get_mut()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
+        // SAFETY: recordings hold the device, so none is left that uses these.
+        unsafe {
+            for pipeline in made.pipelines.into_values() {
+                device.destroy_pipeline(pipeline, None);
+            }
+            for layout in made.layouts.into_values() {
+                device.destroy_pipeline_layout(layout, None);
+            }
+            for set_layout in made.set_layouts.into_values() {
+                device.destroy_descriptor_set_layout(set_layout, None);
+            }
+            for module in made.modules.into_values() {
+                device.destroy_shader_module(module, None);
+            }
+            device.destroy_pipeline_cache(std::mem::take(&mut self.cache), None);
+        }
+    }
+}
+
+impl Made {
+    fn module(&mut self, device: &Device, shader: Shader) -> Result<vk::ShaderModule> {
+        if let Some(&module) = self.modules.get(&shader) {
+            return Ok(module);
+        }
+        let words = ash::util::read_spv(&mut std::io::Cursor::new(shader.info().spirv))
+            .map_err(|e| Error::internal(format!("{}: {e}", shader.info().name)))?;
+        let info = vk::ShaderModuleCreateInfo::default().code(&words);
+        // SAFETY: the code was made by the build and is whole.
+        let created = unsafe { device.handle.create_shader_module(&info, None) };
+        let module = device.check("vkCreateShaderModule", created)?;
+        device.name_object(module, shader.info().name);
+        self.modules.insert(shader, module);
+        Ok(module)
+    }
+
+    fn set_layout(&mut self, device: &Device, count: u32) -> Result<vk::DescriptorSetLayout> {
+        if let Some(&layout) = self.set_layouts.get(&count) {
+            return Ok(layout);
+        }
+        let bindings: Vec<vk::DescriptorSetLayoutBinding<'_>> = (0..count)
+            .map(|binding| {
+                vk::DescriptorSetLayoutBinding::default()
+                    .binding(binding)
+                    .descriptor_type(vk::DescriptorType::STORAGE_BUFFER)
+                    .descriptor_count(1)
+                    .stage_flags(vk::ShaderStageFlags::COMPUTE)
+            })
+            .collect();
+        let info = vk::DescriptorSetLayoutCreateInfo::default().bindings(&bindings);
+        // SAFETY: the device is alive; the bindings outlive the call.
+        let created = unsafe { device.handle.create_descriptor_set_layout(&info, None) };
+        let layout = device.check("vkCreateDescriptorSetLayout", created)?;
+        self.set_layouts.insert(count, layout);
+        Ok(layout)
+    }
+
+    fn layout(&mut self, device: &Device, shader: Shader) -> Result<vk::PipelineLayout> {
+        let (bindings, words) = interface(shader)?;
+        if let Some(&layout) = self.layouts.get(&(bindings, words)) {
+            return Ok(layout);
+        }
+        let set_layouts = [self.set_layout(device, bindings)?];
+        let ranges = [vk::PushConstantRange::default()
+            .stage_flags(vk::ShaderStageFlags::COMPUTE)
+            .size(words * 4)];
+        let mut info = vk::PipelineLayoutCreateInfo::default().set_layouts(&set_layouts);
+        if words > 0 {
+            info = info.push_constant_ranges(&ranges);
+        }
+        // SAFETY: the set layout belongs to this device.
+        let created = unsafe { device.handle.create_pipeline_layout(&info, None) };
+        let layout = device.check("vkCreatePipelineLayout", created)?;
+        self.layouts.insert((bindings, words), layout);
+        Ok(layout)
+    }
+}
+
+/// Storage buffers and push words of `shader`.
+fn interface(shader: Shader) -> Result<(u32, u32)> {
+    let info = shader.info();
+    let bindings = u32::try_from(info.bindings)
+        .map_err(|_| Error::internal(format!("{}: too many bindings", info.name)))?;
+    Ok((bindings, info.push_words))
+}
+
+/// Everything that Vulkan would leave undefined: the dispatch against its kernel and the device.
+fn check(device: &Device, program: &Program, dispatch: &Dispatch) -> Result<()> {
+    let info = dispatch.shader.info();
+    let limits = device.limits();
+    let (bindings, words) = interface(dispatch.shader)?;
+    let counts = [
+        ("bindings", dispatch.bindings.len(), info.bindings),
+        (
+            "push words",
+            dispatch.push.len(),
+            usize::try_from(words).unwrap_or(usize::MAX),
+        ),
+    ];
+    for (what, has, wants) in counts {
+        if has != wants {
+            return Err(Error::internal(format!(
+                "{has} {what}, the kernel has {wants}"
+            )));
+        }
+    }
+    if dispatch.spec.len() < info.spec_constants.max(3) {
+        return Err(Error::internal(format!(
+            "{} specialization constants, the kernel has {}",
+            dispatch.spec.len(),
+            info.spec_constants.max(3)
+        )));
+    }
+    if dispatch
+        .bindings
+        .iter()
+        .any(|b| usize::try_from(b.buffer.0).map_or(true, |index| index >= program.buffers.len()))
+    {
+        return Err(Error::internal(
+            "a binding names a buffer that does not exist",
+        ));
+    }
+    let over = |what: String, limit: String| {
+        Error::unsupported(format!("{what} exceed the device's limit of {limit}"))
+    };
+    if bindings > device.max_bindings() {
+        return Err(over(
+            format!("{bindings} storage buffers"),
+            device.max_bindings().to_string(),
+        ));
+    }
+    if words.saturating_mul(4) > limits.max_push_constant_bytes {
+        let limit = limits.max_push_constant_bytes.to_string();
+        return Err(over(
+            format!("{} bytes of push constants", words * 4),
+            limit,
+        ));
+    }
+    let size = [dispatch.spec[0], dispatch.spec[1], dispatch.spec[2]];
+    let invocations = size.iter().try_fold(1u32, |n, &d| n.checked_mul(d));
+    if size.contains(&0)
+        || size
+            .iter()
+            .zip(&limits.max_workgroup_size)
+            .any(|(s, limit)| s > limit)
+        || invocations.map_or(true, |n| n > limits.max_workgroup_invocations)
+    {
+        let limit = format!(
+            "{:?} and {} invocations",
+            limits.max_workgroup_size, limits.max_workgroup_invocations
+        );
+        return Err(over(format!("workgroups of {size:?}"), limit));
+    }
+    if dispatch.workgroups.contains(&0) {
+        return Err(Error::internal(format!(
+            "{:?} workgroups",
+            dispatch.workgroups
+        )));
+    }
+    if dispatch
+        .workgroups
+        .iter()
+        .zip(&limits.max_workgroup_count)
+        .any(|(n, limit)| n > limit)
+    {
+        let limit = format!("{:?}", limits.max_workgroup_count);
+        return Err(over(format!("{:?} workgroups", dispatch.workgroups), limit));
+    }
+    Ok(())
+}
