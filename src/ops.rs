@@ -3,10 +3,17 @@
 //! An operator is one file under `ops/`, its shader(s), one line in [`OPS`] and one test.
 
 pub mod args;
+pub mod binary;
 pub mod conv2d;
 pub mod copy;
+pub mod create;
+pub mod elementwise;
+pub mod select;
+pub mod symint;
+pub mod unary;
 
 pub use args::Args;
+pub use elementwise::Scalar;
 
 use crate::builder::ProgramBuilder;
 use crate::error::Result;
@@ -56,7 +63,16 @@ const fn op<T: Op>() -> OpEntry {
 }
 
 /// Every operator of this backend. Add one line here.
-pub static OPS: &[OpEntry] = &[op::<conv2d::Conv2d>(), op::<copy::Copy>()];
+pub static OPS: &[OpEntry] = &[
+    op::<binary::Binary>(),
+    op::<conv2d::Conv2d>(),
+    op::<copy::Copy>(),
+    op::<create::Arange>(),
+    op::<create::Full>(),
+    op::<select::Where>(),
+    op::<symint::SymInt>(),
+    op::<unary::Unary>(),
+];
 
 /// The entry that serves the operator `name`.
 pub fn find(name: &str) -> Option<&'static OpEntry> {
