@@ -17,8 +17,15 @@
 pub mod builder;
 pub mod compile;
 pub mod constant;
+pub mod delegate;
 pub mod error;
+#[allow(
+    unsafe_code,
+    reason = "raw pointers from C: each is checked, and its use says why it is sound"
+)]
+pub mod ffi;
 pub mod graph;
+pub mod log_sink;
 pub mod memory;
 pub mod ops;
 pub mod options;

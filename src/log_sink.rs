@@ -18,7 +18,11 @@ impl Log for Stderr {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            eprintln!("etvk {}: {}", record.level().as_str().to_lowercase(), record.args());
+            eprintln!(
+                "etvk {}: {}",
+                record.level().as_str().to_lowercase(),
+                record.args()
+            );
         }
     }
 

@@ -4,13 +4,20 @@
 
 pub mod args;
 pub mod binary;
+pub mod cat;
 pub mod conv2d;
 pub mod copy;
 pub mod create;
 pub mod elementwise;
+pub mod expand;
+pub mod permute;
+pub mod pixel_shuffle;
 pub mod select;
+pub mod slice;
 pub mod symint;
 pub mod unary;
+pub mod view;
+pub mod window;
 
 pub use args::Args;
 pub use elementwise::Scalar;
@@ -65,13 +72,26 @@ const fn op<T: Op>() -> OpEntry {
 /// Every operator of this backend. Add one line here.
 pub static OPS: &[OpEntry] = &[
     op::<binary::Binary>(),
+    op::<cat::Cat>(),
     op::<conv2d::Conv2d>(),
     op::<copy::Copy>(),
     op::<create::Arange>(),
     op::<create::Full>(),
+    op::<expand::Expand>(),
+    op::<expand::Repeat>(),
+    op::<permute::Flip>(),
+    op::<permute::Permute>(),
+    op::<pixel_shuffle::PixelShuffle>(),
     op::<select::Where>(),
+    op::<slice::Select>(),
+    op::<slice::Slice>(),
+    op::<slice::Split>(),
+    op::<slice::Unfold>(),
     op::<symint::SymInt>(),
     op::<unary::Unary>(),
+    op::<view::Squeeze>(),
+    op::<view::Unsqueeze>(),
+    op::<view::View>(),
 ];
 
 /// The entry that serves the operator `name`.

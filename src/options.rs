@@ -167,9 +167,7 @@ impl Options {
             let explicit = given.iter().find(|(name, _)| *name == key.name);
             let (place, value) = match (explicit, environment(&key.env_name())) {
                 (Some((name, value)), _) => (format!("option {name}"), (*value).to_owned()),
-                (None, Some(value)) => {
-                    (key.env_name(), value.to_string_lossy().into_owned())
-                }
+                (None, Some(value)) => (key.env_name(), value.to_string_lossy().into_owned()),
                 (None, None) => continue,
             };
             (key.parse)(&mut options, &value).ok_or_else(|| {
@@ -192,7 +190,10 @@ mod tests {
 
     fn resolve(given: &[(&str, &str)], environment: &[(&str, &str)]) -> Result<Options> {
         Options::resolve(given, &|name| {
-            environment.iter().find(|(n, _)| *n == name).map(|(_, v)| OsString::from(v))
+            environment
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, v)| OsString::from(v))
         })
     }
 
@@ -201,7 +202,10 @@ mod tests {
         let defaults = resolve(&[], &[]).expect("defaults");
         assert_eq!(defaults, Options::default());
         assert_eq!(defaults.workspace_bytes, 16 * 1024 * 1024);
-        let env = [("ETVK_WORKSPACE_BYTES", "100"), ("ETVK_CONV_ALGORITHM", "im2col")];
+        let env = [
+            ("ETVK_WORKSPACE_BYTES", "100"),
+            ("ETVK_CONV_ALGORITHM", "im2col"),
+        ];
         let from_env = resolve(&[], &env).expect("environment");
         assert_eq!(from_env.workspace_bytes, 100);
         assert_eq!(from_env.conv_algorithm, Some(ConvChoice::Im2col));
@@ -228,7 +232,10 @@ mod tests {
         for (name, value) in wrong {
             let key = KEYS.iter().find(|k| k.name == name).expect("known");
             let env_name = key.env_name();
-            for error in [resolve(&[(name, value)], &[]), resolve(&[], &[(&env_name, value)])] {
+            for error in [
+                resolve(&[(name, value)], &[]),
+                resolve(&[], &[(&env_name, value)]),
+            ] {
                 let error = error.expect_err(value);
                 assert_eq!(error.kind, ErrorKind::InvalidArgument);
                 let message = error.message.to_lowercase();
@@ -244,9 +251,16 @@ mod tests {
         let unknown = resolve(&[("workspace", "1")], &[]).expect_err("unknown");
         assert_eq!(unknown.kind, ErrorKind::InvalidArgument);
         assert!(unknown.message.contains("\"workspace\"") && unknown.message.contains("\"1\""));
-        assert!(unknown.message.contains("workspace_bytes"), "{}", unknown.message);
+        assert!(
+            unknown.message.contains("workspace_bytes"),
+            "{}",
+            unknown.message
+        );
         let twice = [("validation", "1"), ("validation", "1")];
-        assert!(resolve(&twice, &[]).expect_err("twice").message.contains("twice"));
+        assert!(resolve(&twice, &[])
+            .expect_err("twice")
+            .message
+            .contains("twice"));
     }
 
     #[test]

@@ -250,7 +250,9 @@ impl<'a> Reader<'a> {
         Ok(Node {
             id,
             op: op.to_owned(),
-            args, fused: Vec::new() })
+            args,
+            fused: Vec::new(),
+        })
     }
 }
 

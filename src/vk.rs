@@ -15,7 +15,7 @@ pub mod validation;
 
 pub use device::Device;
 pub use record::Recording;
-pub use session::{MemoryReport, Session};
+pub use session::{MemoryReport, Prepared, Reserved, Session};
 
 use crate::error::{Error, ErrorKind};
 use ash::vk;
@@ -43,5 +43,7 @@ fn failure(what: &str, result: vk::Result) -> Error {
 
 /// Locks even after a panic elsewhere: what these mutexes guard is never left half-changed.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

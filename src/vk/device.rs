@@ -2,6 +2,7 @@
 //! all delegates; the last one to go destroys it.
 
 use super::instance::{offers, Instance, Validation};
+use super::memory::buffer_info;
 use super::pipeline::Pipelines;
 use super::{failure, lock};
 use crate::error::{Error, ErrorKind, Result};
@@ -26,6 +27,7 @@ pub struct Device {
     names: Option<ext::debug_utils::Device>,
     limits: DeviceLimits,
     max_bindings: u32,
+    granularity_bytes: u64,
     name: String,
     index: usize,
     lost: AtomicBool,
@@ -45,14 +47,20 @@ struct Candidate {
 impl Device {
     /// The device that `options` ask for: an open one if it is still good, else a new one.
     pub fn open(options: &Options) -> Result<Arc<Self>> {
-        let validation = if options.validation { Validation::On } else { Validation::Off };
+        let validation = if options.validation {
+            Validation::On
+        } else {
+            Validation::Off
+        };
         let mut shared = lock(&SHARED);
         let instance = Instance::shared(validation)?;
         // SAFETY: the instance is alive.
         let physical = unsafe { instance.handle.enumerate_physical_devices() }
             .map_err(|e| failure("no Vulkan device: vkEnumeratePhysicalDevices", e))?;
-        let candidates: Vec<Candidate> =
-            physical.iter().map(|&device| candidate(&instance.handle, device)).collect();
+        let candidates: Vec<Candidate> = physical
+            .iter()
+            .map(|&device| candidate(&instance.handle, device))
+            .collect();
         let (index, queue_family) = choose(&candidates, options.device_index)?;
         shared.retain(|weak| weak.strong_count() > 0);
         let good = |device: &Arc<Self>| {
@@ -63,7 +71,12 @@ impl Device {
         if let Some(device) = shared.iter().filter_map(Weak::upgrade).find(good) {
             return Ok(device);
         }
-        let device = Arc::new(Self::create(instance, physical[index], index, queue_family)?);
+        let device = Arc::new(Self::create(
+            instance,
+            physical[index],
+            index,
+            queue_family,
+        )?);
         shared.push(Arc::downgrade(&device));
         log::info!("device {index}: {}", device.name);
         Ok(device)
@@ -76,31 +89,40 @@ impl Device {
         queue_family: u32,
     ) -> Result<Self> {
         // SAFETY: `physical` was enumerated from `instance`, which is alive.
-        let present = unsafe { instance.handle.enumerate_device_extension_properties(physical) }
-            .map_err(|e| failure("vkEnumerateDeviceExtensionProperties", e))?;
+        let present = unsafe {
+            instance
+                .handle
+                .enumerate_device_extension_properties(physical)
+        }
+        .map_err(|e| failure("vkEnumerateDeviceExtensionProperties", e))?;
         let float16_offered = offers(&present, khr::shader_float16_int8::NAME);
         let mut has_storage16 = vk::PhysicalDevice16BitStorageFeatures::default();
         let mut has_float16 = vk::PhysicalDeviceShaderFloat16Int8Features::default();
-        let mut features =
-            vk::PhysicalDeviceFeatures2::default().push_next(&mut has_storage16);
+        let mut features = vk::PhysicalDeviceFeatures2::default().push_next(&mut has_storage16);
         if float16_offered {
             features = features.push_next(&mut has_float16);
         }
         // SAFETY: the chain holds structures that the device knows: core 1.1, or offered above.
-        unsafe { instance.handle.get_physical_device_features2(physical, &mut features) };
+        unsafe {
+            instance
+                .handle
+                .get_physical_device_features2(physical, &mut features)
+        };
         let storage_16bit = has_storage16.storage_buffer16_bit_access == vk::TRUE;
         let arithmetic_16bit = float16_offered && has_float16.shader_float16 == vk::TRUE;
 
         let mut extensions: Vec<*const c_char> = Vec::new();
         let mut storage16 = vk::PhysicalDevice16BitStorageFeatures::default()
             .storage_buffer16_bit_access(storage_16bit);
-        let mut float16 = vk::PhysicalDeviceShaderFloat16Int8Features::default().shader_float16(true);
+        let mut float16 =
+            vk::PhysicalDeviceShaderFloat16Int8Features::default().shader_float16(true);
         let priorities = [1.0];
         let queues = [vk::DeviceQueueCreateInfo::default()
             .queue_family_index(queue_family)
             .queue_priorities(&priorities)];
-        let mut info =
-            vk::DeviceCreateInfo::default().queue_create_infos(&queues).push_next(&mut storage16);
+        let mut info = vk::DeviceCreateInfo::default()
+            .queue_create_infos(&queues)
+            .push_next(&mut storage16);
         if arithmetic_16bit {
             extensions.push(khr::shader_float16_int8::NAME.as_ptr());
             info = info.push_next(&mut float16);
@@ -120,8 +142,8 @@ impl Device {
             allocation_sizes: Default::default(),
         })
         .map_err(|e| Error::internal(format!("gpu-allocator: {e}")))
-        .and_then(|allocator| Ok((allocator, Pipelines::new(&handle)?)));
-        let (allocator, pipelines) = match parts {
+        .and_then(|allocator| Ok((allocator, granularity(&handle)?, Pipelines::new(&handle)?)));
+        let (allocator, granularity_bytes, pipelines) = match parts {
             Ok(parts) => parts,
             Err(error) => {
                 // SAFETY: nothing was made from the device that is still alive.
@@ -131,15 +153,18 @@ impl Device {
         };
         // SAFETY: the family and its first queue were asked for above.
         let queue = unsafe { handle.get_device_queue(queue_family, 0) };
-        let names =
-            instance.names.then(|| ext::debug_utils::Device::new(&instance.handle, &handle));
+        let names = instance
+            .names
+            .then(|| ext::debug_utils::Device::new(&instance.handle, &handle));
         let (mut limits, max_bindings, name) = describe(&instance.handle, physical);
         limits.storage_16bit = storage_16bit;
         limits.arithmetic_16bit = arithmetic_16bit;
         Ok(Self {
             // SAFETY: `physical` is alive with its instance.
             memory: unsafe {
-                instance.handle.get_physical_device_memory_properties(physical)
+                instance
+                    .handle
+                    .get_physical_device_memory_properties(physical)
             },
             allocator: ManuallyDrop::new(Mutex::new(allocator)),
             queue: Mutex::new(queue),
@@ -150,6 +175,7 @@ impl Device {
             names,
             limits,
             max_bindings,
+            granularity_bytes,
             name,
             index,
             instance,
@@ -176,6 +202,11 @@ impl Device {
         self.instance.validation == Validation::On
     }
 
+    /// Sizes of allocations are multiples of this; at least 1.
+    pub fn allocation_granularity_bytes(&self) -> u64 {
+        self.granularity_bytes
+    }
+
     /// Storage buffers that one dispatch may bind.
     pub(super) fn max_bindings(&self) -> u32 {
         self.max_bindings
@@ -184,7 +215,10 @@ impl Device {
     /// Fails once the device is lost: nothing on it can be trusted any more.
     pub fn alive(&self) -> Result<()> {
         if self.lost.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::DeviceLost, "the device was lost in an earlier call"));
+            return Err(Error::new(
+                ErrorKind::DeviceLost,
+                "the device was lost in an earlier call",
+            ));
         }
         Ok(())
     }
@@ -225,7 +259,9 @@ impl Device {
         // for this call. The queue is locked while it is used.
         unsafe {
             self.check("vkResetFences", self.handle.reset_fences(&[fence]))?;
-            let submitted = self.handle.queue_submit(*lock(&self.queue), &submits, fence);
+            let submitted = self
+                .handle
+                .queue_submit(*lock(&self.queue), &submits, fence);
             self.check("vkQueueSubmit", submitted)?;
             let waited = self.handle.wait_for_fences(&[fence], true, u64::MAX);
             if waited.is_err() {
@@ -269,26 +305,39 @@ fn candidate(instance: &ash::Instance, physical: vk::PhysicalDevice) -> Candidat
     };
     // A family that only computes does not wait behind a host's drawing.
     let computing = || {
-        families.iter().zip(0u32..).filter(|(f, _)| f.queue_flags.contains(vk::QueueFlags::COMPUTE))
+        families
+            .iter()
+            .zip(0u32..)
+            .filter(|(f, _)| f.queue_flags.contains(vk::QueueFlags::COMPUTE))
     };
     let queue_family = computing()
         .find(|(f, _)| !f.queue_flags.contains(vk::QueueFlags::GRAPHICS))
         .or_else(|| computing().next())
         .map(|(_, index)| index)
         .filter(|_| properties.api_version >= vk::API_VERSION_1_1);
-    Candidate { class: class_of(properties.device_type), queue_family }
+    Candidate {
+        class: class_of(properties.device_type),
+        queue_family,
+    }
 }
 
 /// Index and queue family of the device to use: the one asked for, else the first of the best kind.
 fn choose(candidates: &[Candidate], asked: Option<u32>) -> Result<(usize, u32)> {
     let no_device = |message: String| Error::new(ErrorKind::NoDevice, message);
     if let Some(asked) = asked {
-        let found = usize::try_from(asked).ok().and_then(|i| Some((i, candidates.get(i)?)));
+        let found = usize::try_from(asked)
+            .ok()
+            .and_then(|i| Some((i, candidates.get(i)?)));
         let (index, candidate) = found.ok_or_else(|| {
-            no_device(format!("device index {asked}: there are {} devices", candidates.len()))
+            no_device(format!(
+                "device index {asked}: there are {} devices",
+                candidates.len()
+            ))
         })?;
         let family = candidate.queue_family.ok_or_else(|| {
-            no_device(format!("device index {asked} has no Vulkan 1.1 compute queue"))
+            no_device(format!(
+                "device index {asked} has no Vulkan 1.1 compute queue"
+            ))
         })?;
         return Ok((index, family));
     }
@@ -306,15 +355,28 @@ fn choose(candidates: &[Candidate], asked: Option<u32>) -> Result<(usize, u32)> 
         .min()
         .map(|(_, index, family)| (index, family))
         .ok_or_else(|| {
-            no_device(format!("none of {} Vulkan devices computes with 1.1", candidates.len()))
+            no_device(format!(
+                "none of {} Vulkan devices computes with 1.1",
+                candidates.len()
+            ))
         })
 }
 
+/// What a buffer of one byte is rounded up to.
+fn granularity(device: &ash::Device) -> Result<u64> {
+    // SAFETY: the device is alive; the buffer is destroyed at once and was used by nothing.
+    unsafe {
+        let buffer = device
+            .create_buffer(&buffer_info(1), None)
+            .map_err(|e| failure("vkCreateBuffer", e))?;
+        let requirements = device.get_buffer_memory_requirements(buffer);
+        device.destroy_buffer(buffer, None);
+        Ok(requirements.size.max(requirements.alignment).max(1))
+    }
+}
+
 /// The limits (16-bit features left off), the storage buffers per dispatch, and the name.
-fn describe(
-    instance: &ash::Instance,
-    physical: vk::PhysicalDevice,
-) -> (DeviceLimits, u32, String) {
+fn describe(instance: &ash::Instance, physical: vk::PhysicalDevice) -> (DeviceLimits, u32, String) {
     let mut subgroup = vk::PhysicalDeviceSubgroupProperties::default();
     let mut maintenance3 = vk::PhysicalDeviceMaintenance3Properties::default();
     let mut chain = vk::PhysicalDeviceProperties2::default()
@@ -352,7 +414,10 @@ mod tests {
     use super::*;
 
     fn candidate(class: DeviceClass) -> Candidate {
-        Candidate { class, queue_family: Some(0) }
+        Candidate {
+            class,
+            queue_family: Some(0),
+        }
     }
 
     #[test]
@@ -381,6 +446,9 @@ mod tests {
             assert_eq!(error.kind, ErrorKind::NoDevice);
             assert!(error.message.contains(&wrong.to_string()));
         }
-        assert_eq!(choose(&[], None).expect_err("none").kind, ErrorKind::NoDevice);
+        assert_eq!(
+            choose(&[], None).expect_err("none").kind,
+            ErrorKind::NoDevice
+        );
     }
 }

@@ -46,7 +46,10 @@ impl Instance {
     pub(super) fn shared(validation: Validation) -> Result<Arc<Self>> {
         let mut shared = lock(&SHARED);
         shared.retain(|weak| weak.strong_count() > 0);
-        let alive = shared.iter().filter_map(Weak::upgrade).find(|i| i.validation == validation);
+        let alive = shared
+            .iter()
+            .filter_map(Weak::upgrade)
+            .find(|i| i.validation == validation);
         if let Some(instance) = alive {
             return Ok(instance);
         }
@@ -116,14 +119,18 @@ impl Instance {
         // SAFETY: every pointer in `info` lives until the end of this function.
         let handle = unsafe { entry.create_instance(&info, None) }
             .map_err(|e| failure("no Vulkan instance: vkCreateInstance", e))?;
-        let mut instance = Self { handle, validation, names, messenger: None };
+        let mut instance = Self {
+            handle,
+            validation,
+            names,
+            messenger: None,
+        };
         if validation == Validation::On {
             let utils = ext::debug_utils::Instance::new(&entry, &instance.handle);
             // SAFETY: the extension is enabled; the callback is a plain function.
-            let messenger = unsafe {
-                utils.create_debug_utils_messenger(&validation::messenger_info(), None)
-            }
-            .map_err(|e| failure("vkCreateDebugUtilsMessengerEXT", e))?;
+            let messenger =
+                unsafe { utils.create_debug_utils_messenger(&validation::messenger_info(), None) }
+                    .map_err(|e| failure("vkCreateDebugUtilsMessengerEXT", e))?;
             instance.messenger = Some((utils, messenger));
         }
         Ok(instance)
@@ -132,7 +139,9 @@ impl Instance {
 
 /// Whether `name` is among `extensions`.
 pub(super) fn offers(extensions: &[vk::ExtensionProperties], name: &CStr) -> bool {
-    extensions.iter().any(|e| e.extension_name_as_c_str() == Ok(name))
+    extensions
+        .iter()
+        .any(|e| e.extension_name_as_c_str() == Ok(name))
 }
 
 impl Drop for Instance {

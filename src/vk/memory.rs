@@ -45,14 +45,7 @@ impl Buffer {
         size_bytes: u64,
         purpose: Purpose,
     ) -> Result<Self> {
-        let info = vk::BufferCreateInfo::default()
-            .size(size_bytes)
-            .usage(
-                vk::BufferUsageFlags::STORAGE_BUFFER
-                    | vk::BufferUsageFlags::TRANSFER_SRC
-                    | vk::BufferUsageFlags::TRANSFER_DST,
-            )
-            .sharing_mode(vk::SharingMode::EXCLUSIVE);
+        let info = buffer_info(size_bytes);
         // SAFETY: the device is alive; the size is not 0.
         let created = unsafe { device.handle.create_buffer(&info, None) };
         let handle = device
@@ -75,8 +68,7 @@ impl Buffer {
     fn allocate(&mut self, name: &str, purpose: Purpose) -> Result<()> {
         let device = &self.device;
         // SAFETY: the buffer was made from this device.
-        let mut requirements =
-            unsafe { device.handle.get_buffer_memory_requirements(self.handle) };
+        let mut requirements = unsafe { device.handle.get_buffer_memory_requirements(self.handle) };
         let limits = device.limits();
         let size = requirements.size;
         let too_large = |limit: &str, bytes: u64| {
@@ -86,7 +78,10 @@ impl Buffer {
             )
         };
         if size > limits.max_allocation_bytes {
-            return Err(too_large("the largest allocation", limits.max_allocation_bytes));
+            return Err(too_large(
+                "the largest allocation",
+                limits.max_allocation_bytes,
+            ));
         }
         let types = device.memory.memory_types_as_slice();
         let heaps = device.memory.memory_heaps_as_slice();
@@ -112,8 +107,9 @@ impl Buffer {
                 allocation_scheme: AllocationScheme::DedicatedBuffer(self.handle),
             })
             .map_err(|e| allocation_failure(device, name, size, &e))?;
-        self.coherent =
-            allocation.memory_properties().contains(vk::MemoryPropertyFlags::HOST_COHERENT);
+        self.coherent = allocation
+            .memory_properties()
+            .contains(vk::MemoryPropertyFlags::HOST_COHERENT);
         // SAFETY: the memory is this buffer's own and lives in `self.allocation` until `Drop`.
         let memory = unsafe { allocation.memory() };
         let offset = allocation.offset();
@@ -121,7 +117,11 @@ impl Buffer {
         self.allocation = Some(allocation);
         device.name_object(memory, name);
         // SAFETY: buffer and memory are of this device, and neither is bound yet.
-        let bound = unsafe { device.handle.bind_buffer_memory(self.handle, memory, offset) };
+        let bound = unsafe {
+            device
+                .handle
+                .bind_buffer_memory(self.handle, memory, offset)
+        };
         device.check("vkBindBufferMemory", bound)
     }
 
@@ -147,7 +147,10 @@ impl Buffer {
 
     /// The mapped bytes. The caller makes sure that the device is not using them.
     pub(super) fn bytes_mut(&mut self) -> Result<&mut [u8]> {
-        let mapped = self.allocation.as_mut().and_then(Allocation::mapped_slice_mut);
+        let mapped = self
+            .allocation
+            .as_mut()
+            .and_then(Allocation::mapped_slice_mut);
         mapped.ok_or_else(|| Error::internal("buffer is not mapped"))
     }
 
@@ -176,7 +179,12 @@ impl Buffer {
         let allocation = self.allocation.as_ref().filter(|_| !self.coherent)?;
         // SAFETY: the handle is only passed on to Vulkan while `self` lives.
         let memory = unsafe { allocation.memory() };
-        Some(vk::MappedMemoryRange::default().memory(memory).offset(0).size(vk::WHOLE_SIZE))
+        Some(
+            vk::MappedMemoryRange::default()
+                .memory(memory)
+                .offset(0)
+                .size(vk::WHOLE_SIZE),
+        )
     }
 }
 
@@ -191,6 +199,18 @@ impl Drop for Buffer {
             }
         }
     }
+}
+
+/// How every buffer of this library is made.
+pub(super) fn buffer_info(size_bytes: u64) -> vk::BufferCreateInfo<'static> {
+    vk::BufferCreateInfo::default()
+        .size(size_bytes)
+        .usage(
+            vk::BufferUsageFlags::STORAGE_BUFFER
+                | vk::BufferUsageFlags::TRANSFER_SRC
+                | vk::BufferUsageFlags::TRANSFER_DST,
+        )
+        .sharing_mode(vk::SharingMode::EXCLUSIVE)
 }
 
 fn allocation_failure(
@@ -227,16 +247,28 @@ struct Wanted {
 /// What `purpose` wants, best first.
 fn preferences(purpose: Purpose, class: DeviceClass) -> Vec<Wanted> {
     use vk::MemoryPropertyFlags as P;
-    let plain = |with| Wanted { with, without: P::empty(), min_heap_bytes: 0 };
+    let plain = |with| Wanted {
+        with,
+        without: P::empty(),
+        min_heap_bytes: 0,
+    };
     let mapped = P::HOST_VISIBLE | P::HOST_COHERENT;
-    let system = Wanted { with: mapped, without: P::DEVICE_LOCAL, min_heap_bytes: 0 };
+    let system = Wanted {
+        with: mapped,
+        without: P::DEVICE_LOCAL,
+        min_heap_bytes: 0,
+    };
     match purpose {
         Purpose::Device => vec![plain(P::DEVICE_LOCAL), plain(P::empty())],
         Purpose::HostToDevice => {
             // Where host and device share their memory, any window is large enough.
             let shared = matches!(class, DeviceClass::Integrated | DeviceClass::Cpu);
             let min_heap_bytes = if shared { 0 } else { LARGE_WINDOW_BYTES };
-            let window = Wanted { with: mapped | P::DEVICE_LOCAL, without: P::empty(), min_heap_bytes };
+            let window = Wanted {
+                with: mapped | P::DEVICE_LOCAL,
+                without: P::empty(),
+                min_heap_bytes,
+            };
             vec![window, system, plain(mapped)]
         }
         Purpose::Upload => vec![system, plain(mapped)],
@@ -263,7 +295,9 @@ fn choose_type(
     wanted.into_iter().find_map(|w| {
         types.iter().enumerate().position(|(index, kind)| {
             let flags = kind.property_flags;
-            let heap = usize::try_from(kind.heap_index).ok().and_then(|h| heaps.get(h));
+            let heap = usize::try_from(kind.heap_index)
+                .ok()
+                .and_then(|h| heaps.get(h));
             bits & (1 << index) != 0
                 && flags.contains(w.with)
                 && !flags.intersects(w.without | never)
@@ -280,16 +314,29 @@ mod tests {
     fn pick(layout: &[(P, u64)], class: DeviceClass, purpose: Purpose) -> Option<usize> {
         let types: Vec<_> = (0u32..)
             .zip(layout)
-            .map(|(heap_index, &(property_flags, _))| vk::MemoryType { property_flags, heap_index })
+            .map(|(heap_index, &(property_flags, _))| vk::MemoryType {
+                property_flags,
+                heap_index,
+            })
             .collect();
-        let heaps: Vec<_> =
-            layout.iter().map(|&(_, size)| vk::MemoryHeap { size, ..Default::default() }).collect();
+        let heaps: Vec<_> = layout
+            .iter()
+            .map(|&(_, size)| vk::MemoryHeap {
+                size,
+                ..Default::default()
+            })
+            .collect();
         choose_type(&types, &heaps, !0, preferences(purpose, class))
     }
 
     fn four(layout: &[(P, u64)], class: DeviceClass) -> [Option<usize>; 4] {
-        [Purpose::Device, Purpose::HostToDevice, Purpose::Upload, Purpose::DeviceToHost]
-            .map(|purpose| pick(layout, class, purpose))
+        [
+            Purpose::Device,
+            Purpose::HostToDevice,
+            Purpose::Upload,
+            Purpose::DeviceToHost,
+        ]
+        .map(|purpose| pick(layout, class, purpose))
     }
 
     #[test]
@@ -307,15 +354,24 @@ mod tests {
             ]
         };
         // A desktop card with the small window, and with all of its memory visible.
-        assert_eq!(four(&card(small), DeviceClass::Discrete), [1, 2, 2, 3].map(Some));
-        assert_eq!(four(&card(large), DeviceClass::Discrete), [1, 4, 2, 3].map(Some));
+        assert_eq!(
+            four(&card(small), DeviceClass::Discrete),
+            [1, 2, 2, 3].map(Some)
+        );
+        assert_eq!(
+            four(&card(large), DeviceClass::Discrete),
+            [1, 4, 2, 3].map(Some)
+        );
         // A phone: one heap, cached memory without coherence.
         let phone = [
             (P::DEVICE_LOCAL, large),
             (P::DEVICE_LOCAL | mapped, large),
             (P::DEVICE_LOCAL | P::HOST_VISIBLE | P::HOST_CACHED, large),
         ];
-        assert_eq!(four(&phone, DeviceClass::Integrated), [0, 1, 1, 2].map(Some));
+        assert_eq!(
+            four(&phone, DeviceClass::Integrated),
+            [0, 1, 1, 2].map(Some)
+        );
         // lavapipe: one type for everything.
         let cpu = [(P::DEVICE_LOCAL | mapped | P::HOST_CACHED, 2 << 30)];
         assert_eq!(four(&cpu, DeviceClass::Cpu), [Some(0); 4]);
@@ -324,7 +380,14 @@ mod tests {
     #[test]
     fn protected_and_lazy_memory_are_never_used() {
         for odd in [P::PROTECTED, P::LAZILY_ALLOCATED] {
-            assert_eq!(pick(&[(P::DEVICE_LOCAL | odd, 1)], DeviceClass::Other, Purpose::Device), None);
+            assert_eq!(
+                pick(
+                    &[(P::DEVICE_LOCAL | odd, 1)],
+                    DeviceClass::Other,
+                    Purpose::Device
+                ),
+                None
+            );
         }
     }
 }

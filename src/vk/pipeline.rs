@@ -39,7 +39,10 @@ impl Pipelines {
         // SAFETY: the device is alive.
         let cache = unsafe { device.create_pipeline_cache(&info, None) }
             .map_err(|e| failure("vkCreatePipelineCache", e))?;
-        Ok(Self { cache, made: Mutex::default() })
+        Ok(Self {
+            cache,
+            made: Mutex::default(),
+        })
     }
 
     /// The pipeline of every dispatch of `program`; the missing ones are made in one batch, which
@@ -79,20 +82,23 @@ impl Pipelines {
             .collect()
     }
 
-    fn make(
-        &self,
-        device: &Device,
-        made: &mut Made,
-        missing: &[(Shader, &[u32])],
-    ) -> Result<()> {
+    fn make(&self, device: &Device, made: &mut Made, missing: &[(Shader, &[u32])]) -> Result<()> {
         let mut parts = Vec::with_capacity(missing.len());
         for &(shader, _) in missing {
             parts.push((made.module(device, shader)?, made.layout(device, shader)?));
         }
-        let longest = missing.iter().map(|(_, spec)| spec.len()).max().unwrap_or(0);
+        let longest = missing
+            .iter()
+            .map(|(_, spec)| spec.len())
+            .max()
+            .unwrap_or(0);
         let entries: Vec<vk::SpecializationMapEntry> = (0u32..)
             .take(longest)
-            .map(|id| vk::SpecializationMapEntry { constant_id: id, offset: id * 4, size: 4 })
+            .map(|id| vk::SpecializationMapEntry {
+                constant_id: id,
+                offset: id * 4,
+                size: 4,
+            })
             .collect();
         let data: Vec<Vec<u8>> = missing
             .iter()
@@ -102,7 +108,9 @@ impl Pipelines {
             .iter()
             .zip(&data)
             .map(|((_, spec), data)| {
-                vk::SpecializationInfo::default().map_entries(&entries[..spec.len()]).data(data)
+                vk::SpecializationInfo::default()
+                    .map_entries(&entries[..spec.len()])
+                    .data(data)
             })
             .collect();
         let infos: Vec<vk::ComputePipelineCreateInfo<'_>> = parts
@@ -114,11 +122,17 @@ impl Pipelines {
                     .module(module)
                     .name(c"main")
                     .specialization_info(specialization);
-                vk::ComputePipelineCreateInfo::default().stage(stage).layout(layout)
+                vk::ComputePipelineCreateInfo::default()
+                    .stage(stage)
+                    .layout(layout)
             })
             .collect();
         // SAFETY: modules and layouts belong to this device; all borrowed data outlives the call.
-        let created = unsafe { device.handle.create_compute_pipelines(self.cache, &infos, None) };
+        let created = unsafe {
+            device
+                .handle
+                .create_compute_pipelines(self.cache, &infos, None)
+        };
         let pipelines = match created {
             Ok(pipelines) => pipelines,
             Err((partial, result)) => {
@@ -143,7 +157,9 @@ impl Pipelines {
     /// Destroys everything; nothing may be used afterwards.
     pub(super) fn destroy(&mut self, device: &ash::Device) {
         let made = std::mem::take(
-            self.made.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner),
+            self.made
+                .get_mut()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
         );
         // SAFETY: recordings hold the device, so none is left that uses these.
         unsafe {
@@ -237,11 +253,17 @@ fn check(device: &Device, program: &Program, dispatch: &Dispatch) -> Result<()> 
     let (bindings, words) = interface(dispatch.shader)?;
     let counts = [
         ("bindings", dispatch.bindings.len(), info.bindings),
-        ("push words", dispatch.push.len(), usize::try_from(words).unwrap_or(usize::MAX)),
+        (
+            "push words",
+            dispatch.push.len(),
+            usize::try_from(words).unwrap_or(usize::MAX),
+        ),
     ];
     for (what, has, wants) in counts {
         if has != wants {
-            return Err(Error::internal(format!("{has} {what}, the kernel has {wants}")));
+            return Err(Error::internal(format!(
+                "{has} {what}, the kernel has {wants}"
+            )));
         }
     }
     if dispatch.spec.len() < info.spec_constants.max(3) {
@@ -251,25 +273,38 @@ fn check(device: &Device, program: &Program, dispatch: &Dispatch) -> Result<()> 
             info.spec_constants.max(3)
         )));
     }
-    if dispatch.bindings.iter().any(|b| {
-        usize::try_from(b.buffer.0).map_or(true, |index| index >= program.buffers.len())
-    }) {
-        return Err(Error::internal("a binding names a buffer that does not exist"));
+    if dispatch
+        .bindings
+        .iter()
+        .any(|b| usize::try_from(b.buffer.0).map_or(true, |index| index >= program.buffers.len()))
+    {
+        return Err(Error::internal(
+            "a binding names a buffer that does not exist",
+        ));
     }
     let over = |what: String, limit: String| {
         Error::unsupported(format!("{what} exceed the device's limit of {limit}"))
     };
     if bindings > device.max_bindings() {
-        return Err(over(format!("{bindings} storage buffers"), device.max_bindings().to_string()));
+        return Err(over(
+            format!("{bindings} storage buffers"),
+            device.max_bindings().to_string(),
+        ));
     }
     if words.saturating_mul(4) > limits.max_push_constant_bytes {
         let limit = limits.max_push_constant_bytes.to_string();
-        return Err(over(format!("{} bytes of push constants", words * 4), limit));
+        return Err(over(
+            format!("{} bytes of push constants", words * 4),
+            limit,
+        ));
     }
     let size = [dispatch.spec[0], dispatch.spec[1], dispatch.spec[2]];
     let invocations = size.iter().try_fold(1u32, |n, &d| n.checked_mul(d));
     if size.contains(&0)
-        || size.iter().zip(&limits.max_workgroup_size).any(|(s, limit)| s > limit)
+        || size
+            .iter()
+            .zip(&limits.max_workgroup_size)
+            .any(|(s, limit)| s > limit)
         || invocations.map_or(true, |n| n > limits.max_workgroup_invocations)
     {
         let limit = format!(
@@ -279,9 +314,17 @@ fn check(device: &Device, program: &Program, dispatch: &Dispatch) -> Result<()> 
         return Err(over(format!("workgroups of {size:?}"), limit));
     }
     if dispatch.workgroups.contains(&0) {
-        return Err(Error::internal(format!("{:?} workgroups", dispatch.workgroups)));
+        return Err(Error::internal(format!(
+            "{:?} workgroups",
+            dispatch.workgroups
+        )));
     }
-    if dispatch.workgroups.iter().zip(&limits.max_workgroup_count).any(|(n, limit)| n > limit) {
+    if dispatch
+        .workgroups
+        .iter()
+        .zip(&limits.max_workgroup_count)
+        .any(|(n, limit)| n > limit)
+    {
         let limit = format!("{:?}", limits.max_workgroup_count);
         return Err(over(format!("{:?} workgroups", dispatch.workgroups), limit));
     }

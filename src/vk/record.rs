@@ -72,7 +72,11 @@ impl Recording {
             let list = dispatch
                 .bindings
                 .iter()
-                .map(|b| usize::try_from(b.buffer.0).ok().and_then(|i| source.slots.get(i).copied()))
+                .map(|b| {
+                    usize::try_from(b.buffer.0)
+                        .ok()
+                        .and_then(|i| source.slots.get(i).copied())
+                })
                 .collect::<Option<Vec<Slot>>>()
                 .ok_or_else(|| Error::internal("a bound buffer has no place"))?;
             let index = *index_of.entry(list.clone()).or_insert_with(|| {
@@ -86,13 +90,15 @@ impl Recording {
         if descriptors == 0 {
             return Ok(Vec::new());
         }
-        let count = |n: usize| u32::try_from(n).map_err(|_| Error::internal("too many descriptors"));
+        let count =
+            |n: usize| u32::try_from(n).map_err(|_| Error::internal("too many descriptors"));
         let sizes = [vk::DescriptorPoolSize {
             ty: vk::DescriptorType::STORAGE_BUFFER,
             descriptor_count: count(descriptors)?,
         }];
-        let info =
-            vk::DescriptorPoolCreateInfo::default().max_sets(count(lists.len())?).pool_sizes(&sizes);
+        let info = vk::DescriptorPoolCreateInfo::default()
+            .max_sets(count(lists.len())?)
+            .pool_sizes(&sizes);
         let device = &self.device;
         // SAFETY: the device is alive.
         let created = unsafe { device.handle.create_descriptor_pool(&info, None) };
@@ -108,14 +114,20 @@ impl Recording {
             let one = |&(region, offset, range): &Slot| {
                 let buffer = (source.buffer_of)(region)
                     .ok_or_else(|| Error::internal(format!("{region:?} has no memory")))?;
-                let inside = offset.checked_add(range).is_some_and(|end| end <= buffer.size_bytes());
+                let inside = offset
+                    .checked_add(range)
+                    .is_some_and(|end| end <= buffer.size_bytes());
                 if !inside {
                     return Err(Error::internal(format!(
                         "bytes {offset}..+{range} lie outside {region:?} of {} bytes",
                         buffer.size_bytes()
                     )));
                 }
-                Ok(vk::DescriptorBufferInfo { buffer: buffer.handle(), offset, range })
+                Ok(vk::DescriptorBufferInfo {
+                    buffer: buffer.handle(),
+                    offset,
+                    range,
+                })
             };
             infos.push(list.iter().map(one).collect::<Result<_>>()?);
         }
@@ -151,7 +163,10 @@ impl Recording {
         // SAFETY: the command buffer is new; pipelines, layouts and sets are of this device and
         // outlive it, and `Pipelines::of` has checked every dispatch against kernel and device.
         unsafe {
-            device.check("vkBeginCommandBuffer", vk_device.begin_command_buffer(commands, &begin))?;
+            device.check(
+                "vkBeginCommandBuffer",
+                vk_device.begin_command_buffer(commands, &begin),
+            )?;
             // Staging written by the host, and whatever an earlier submission left.
             barrier(&device, commands, Edge::Start);
             let mut last: Option<(vk::Pipeline, vk::DescriptorSet)> = None;
@@ -180,8 +195,11 @@ impl Recording {
                 }
                 last = Some((bound[at].pipeline, set));
                 if !dispatch.push.is_empty() {
-                    let bytes: Vec<u8> =
-                        dispatch.push.iter().flat_map(|word| word.to_ne_bytes()).collect();
+                    let bytes: Vec<u8> = dispatch
+                        .push
+                        .iter()
+                        .flat_map(|word| word.to_ne_bytes())
+                        .collect();
                     vk_device.cmd_push_constants(
                         commands,
                         bound[at].layout,
@@ -203,8 +221,12 @@ impl Drop for Recording {
     fn drop(&mut self) {
         // SAFETY: every submission was waited for; freeing the pools frees what came from them.
         unsafe {
-            self.device.handle.destroy_descriptor_pool(self.descriptor_pool, None);
-            self.device.handle.destroy_command_pool(self.command_pool, None);
+            self.device
+                .handle
+                .destroy_descriptor_pool(self.descriptor_pool, None);
+            self.device
+                .handle
+                .destroy_command_pool(self.command_pool, None);
         }
     }
 }
@@ -223,8 +245,10 @@ pub(super) enum Edge {
 /// A full memory barrier. Never an execution-only one, even where only reads came before: some
 /// drivers drop those.
 pub(super) fn barrier(device: &Device, commands: vk::CommandBuffer, edge: Edge) {
-    let (mut from, mut to) =
-        (vk::PipelineStageFlags::ALL_COMMANDS, vk::PipelineStageFlags::ALL_COMMANDS);
+    let (mut from, mut to) = (
+        vk::PipelineStageFlags::ALL_COMMANDS,
+        vk::PipelineStageFlags::ALL_COMMANDS,
+    );
     let all = vk::AccessFlags::MEMORY_READ | vk::AccessFlags::MEMORY_WRITE;
     let (mut src, mut dst) = (all, all);
     match edge {
@@ -238,7 +262,9 @@ pub(super) fn barrier(device: &Device, commands: vk::CommandBuffer, edge: Edge) 
             dst |= vk::AccessFlags::HOST_READ;
         }
     }
-    let barriers = [vk::MemoryBarrier::default().src_access_mask(src).dst_access_mask(dst)];
+    let barriers = [vk::MemoryBarrier::default()
+        .src_access_mask(src)
+        .dst_access_mask(dst)];
     // SAFETY: called while `commands` is being recorded.
     unsafe {
         device.handle.cmd_pipeline_barrier(

@@ -43,8 +43,13 @@ pub struct Session {
     device: Arc<Device>,
 }
 
-const REGIONS: [Region; 5] =
-    [Region::Arena, Region::Workspace, Region::Constants, Region::Inputs, Region::Outputs];
+const REGIONS: [Region; 5] = [
+    Region::Arena,
+    Region::Workspace,
+    Region::Constants,
+    Region::Inputs,
+    Region::Outputs,
+];
 
 /// Position in [`Session::regions`].
 fn slot_of(region: Region) -> usize {
@@ -68,7 +73,13 @@ fn traits_of(region: Region) -> (&'static str, Purpose) {
     }
 }
 
-/// Whether [`Session::reserve`] replaced memory.
+/// A recording and the memory that it needs beyond what the session has.
+pub struct Prepared {
+    larger: [Option<Buffer>; REGIONS.len()],
+    recording: Recording,
+}
+
+/// Whether [`Session::commit`] replaced memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reserved {
     /// Every recording is still good.
@@ -96,7 +107,8 @@ impl Session {
             device: device.clone(),
         };
         for region in REGIONS {
-            session.regions[slot_of(region)] = session.allocate(region, plan.region_bytes(region))?;
+            session.regions[slot_of(region)] =
+                session.allocate(region, plan.region_bytes(region))?;
         }
         session.upload(program, plan, sources, data)?;
         Ok(session)
@@ -147,30 +159,27 @@ impl Session {
         uploader.flush()
     }
 
-    /// Makes every region at least as large as `plan` says; smaller input sizes can need more
-    /// temporary memory, since both plans are greedy. On failure nothing changes.
-    pub fn reserve(&mut self, plan: &MemoryPlan) -> Result<Reserved> {
-        let mut larger = Vec::new();
+    /// Records `program`, with larger regions where `plan` needs them: smaller input sizes can need
+    /// more temporary memory, since plans are greedy. Nothing changes before [`Session::commit`].
+    pub fn prepare(&self, program: &Program, plan: &MemoryPlan) -> Result<Prepared> {
+        self.device.alive()?;
+        let mut larger: [Option<Buffer>; REGIONS.len()] = Default::default();
         for region in REGIONS {
             let has = self.buffer(region).map_or(0, Buffer::size_bytes);
             let needs = plan.region_bytes(region);
-            // Constants are uploaded once; `record` finds each by what it is.
-            if region != Region::Constants && needs > has {
-                larger.push((region, self.allocate(region, needs)?));
+            match region {
+                // Uploaded once; found below by what they are.
+                Region::Constants => {}
+                // Two workspaces at once would break the budget.
+                Region::Workspace if needs > has => {
+                    return Err(Error::internal(format!(
+                        "a workspace of {needs} bytes, {has} were allocated at load"
+                    )));
+                }
+                _ if needs > has => larger[slot_of(region)] = self.allocate(region, needs)?,
+                _ => {}
             }
         }
-        if larger.is_empty() {
-            return Ok(Reserved::Unchanged);
-        }
-        for (region, buffer) in larger {
-            self.regions[slot_of(region)] = buffer;
-        }
-        Ok(Reserved::Moved)
-    }
-
-    /// Records `program`; the memory must have been reserved for `plan`.
-    pub fn record(&self, program: &Program, plan: &MemoryPlan) -> Result<Recording> {
-        self.device.alive()?;
         let slots = program
             .buffers
             .iter()
@@ -189,9 +198,27 @@ impl Session {
                 Ok((place.region, place.offset_bytes, buffer.size_bytes))
             })
             .collect::<Result<Vec<Slot>>>()?;
-        let buffer_of = |region| self.buffer(region);
-        let source = Source { program, plan, slots: &slots, buffer_of: &buffer_of };
-        Recording::new(&self.device, &source)
+        let buffer_of = |region| larger[slot_of(region)].as_ref().or(self.buffer(region));
+        let source = Source {
+            program,
+            plan,
+            slots: &slots,
+            buffer_of: &buffer_of,
+        };
+        let recording = Recording::new(&self.device, &source)?;
+        Ok(Prepared { larger, recording })
+    }
+
+    /// Takes over what was prepared.
+    pub fn commit(&mut self, prepared: Prepared) -> (Recording, Reserved) {
+        let mut reserved = Reserved::Unchanged;
+        for (slot, larger) in self.regions.iter_mut().zip(prepared.larger) {
+            if larger.is_some() {
+                *slot = larger;
+                reserved = Reserved::Moved;
+            }
+        }
+        (prepared.recording, reserved)
     }
 
     /// Runs `recording`, which was recorded from this session, and waits for it.
@@ -199,7 +226,8 @@ impl Session {
         if let Some(inputs) = self.buffer(Region::Inputs) {
             inputs.flush()?;
         }
-        self.device.submit_and_wait(recording.commands(), self.fence.handle)?;
+        self.device
+            .submit_and_wait(recording.commands(), self.fence.handle)?;
         match self.buffer(Region::Outputs) {
             Some(outputs) => outputs.invalidate(),
             None => Ok(()),

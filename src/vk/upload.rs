@@ -23,7 +23,10 @@ impl Fence {
         let info = vk::FenceCreateInfo::default();
         // SAFETY: the device is alive.
         let created = unsafe { device.handle.create_fence(&info, None) };
-        Ok(Self { handle: device.check("vkCreateFence", created)?, device: device.clone() })
+        Ok(Self {
+            handle: device.check("vkCreateFence", created)?,
+            device: device.clone(),
+        })
     }
 }
 
@@ -57,7 +60,16 @@ impl<'a> Uploader<'a> {
         let staging = Buffer::new(device, "etvk upload", staging_bytes, Purpose::Upload)?;
         let (command_pool, commands) = command_buffer(device)?;
         let (used_bytes, copies) = (0, Vec::new());
-        Ok(Self { staging, used_bytes, copies, target, commands, command_pool, fence, device })
+        Ok(Self {
+            staging,
+            used_bytes,
+            copies,
+            target,
+            commands,
+            command_pool,
+            fence,
+            device,
+        })
     }
 
     /// Packs `source` to `offset_bytes` of the target, where `size_bytes` are free.
@@ -72,7 +84,9 @@ impl<'a> Uploader<'a> {
         pack.validate(length)?;
         let element = pack.element.size_bytes();
         let elements = pack.numel().unwrap_or(u64::MAX);
-        let end = elements.checked_mul(element).filter(|&packed| packed <= size_bytes);
+        let end = elements
+            .checked_mul(element)
+            .filter(|&packed| packed <= size_bytes);
         let end = end.and_then(|_| offset_bytes.checked_add(size_bytes));
         if end.map_or(true, |end| end > self.target.size_bytes()) {
             return Err(Error::internal(format!(
@@ -88,7 +102,9 @@ impl<'a> Uploader<'a> {
             }
             let count = free.min(elements - first);
             let (start, bytes) = (self.used_bytes, count * element);
-            let range = usize::try_from(start).ok().zip(usize::try_from(start + bytes).ok());
+            let range = usize::try_from(start)
+                .ok()
+                .zip(usize::try_from(start + bytes).ok());
             let slice = range
                 .and_then(|(start, end)| self.staging.bytes_mut().ok()?.get_mut(start..end))
                 .ok_or_else(|| Error::internal("staging is not mapped"))?;
@@ -99,7 +115,9 @@ impl<'a> Uploader<'a> {
                 size: bytes,
             });
             // Aligned, so that elements of every size can follow.
-            self.used_bytes = (start + bytes).next_multiple_of(16).min(self.staging.size_bytes());
+            self.used_bytes = (start + bytes)
+                .next_multiple_of(16)
+                .min(self.staging.size_bytes());
             first += count;
         }
         Ok(())
@@ -129,10 +147,13 @@ impl<'a> Uploader<'a> {
                 &self.copies,
             );
             barrier(self.device, self.commands, Edge::End);
-            self.device
-                .check("vkEndCommandBuffer", vk_device.end_command_buffer(self.commands))?;
+            self.device.check(
+                "vkEndCommandBuffer",
+                vk_device.end_command_buffer(self.commands),
+            )?;
         }
-        self.device.submit_and_wait(self.commands, self.fence.handle)?;
+        self.device
+            .submit_and_wait(self.commands, self.fence.handle)?;
         self.copies.clear();
         self.used_bytes = 0;
         Ok(())
@@ -142,6 +163,10 @@ impl<'a> Uploader<'a> {
 impl Drop for Uploader<'_> {
     fn drop(&mut self) {
         // SAFETY: every submission was waited for.
-        unsafe { self.device.handle.destroy_command_pool(self.command_pool, None) };
+        unsafe {
+            self.device
+                .handle
+                .destroy_command_pool(self.command_pool, None)
+        };
     }
 }

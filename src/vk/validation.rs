@@ -27,7 +27,10 @@ pub fn check() -> Result<()> {
     if messages.is_empty() {
         return Ok(());
     }
-    Err(Error::internal(format!("Vulkan validation: {}", messages.join("; "))))
+    Err(Error::internal(format!(
+        "Vulkan validation: {}",
+        messages.join("; ")
+    )))
 }
 
 fn note(text: String) {
@@ -46,7 +49,9 @@ fn note(text: String) {
 
 /// What the messenger listens to.
 pub(super) fn messenger_info() -> vk::DebugUtilsMessengerCreateInfoEXT<'static> {
-    use vk::{DebugUtilsMessageSeverityFlagsEXT as Severity, DebugUtilsMessageTypeFlagsEXT as Type};
+    use vk::{
+        DebugUtilsMessageSeverityFlagsEXT as Severity, DebugUtilsMessageTypeFlagsEXT as Type,
+    };
     vk::DebugUtilsMessengerCreateInfoEXT::default()
         .message_severity(Severity::WARNING | Severity::ERROR)
         .message_type(Type::GENERAL | Type::VALIDATION | Type::PERFORMANCE)
@@ -68,7 +73,9 @@ unsafe extern "system" fn on_message(
             "message without text".to_owned()
         } else {
             // SAFETY: a non-null message is a NUL-terminated string that outlives this call.
-            unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned()
+            unsafe { CStr::from_ptr(message) }
+                .to_string_lossy()
+                .into_owned()
         };
         if types.contains(vk::DebugUtilsMessageTypeFlagsEXT::GENERAL) {
             // The loader's remarks on other drivers of the machine; not about our calls.

@@ -58,9 +58,11 @@ fn inline_constants_lie_in_the_data() {
         panic!("not inline");
     };
     assert_eq!(blob[offset_bytes..][..size_bytes], [7; 24]);
+    // An offset beats a key.
+    let both = source(&constant(4, 24, Some("k"), &[2, 3]));
     assert!(
-        parse(&constant(4, 24, Some("k"), &[2, 3])).is_ok(),
-        "an offset beats a key"
+        matches!(both, ConstantSource::Inline { size_bytes: 24, .. }),
+        "{both:?}"
     );
     for (offset, length) in [
         (9, 24),

@@ -1,0 +1,95 @@
+# make demo    upscale a photograph with a stock ExecuTorch program
+# make test    everything that is tested
+# make build   build/libetvk.a, build/libexecutorch_backend_etvk.so, build/etvk_run
+# make fmt     format
+# make clean   remove what was built
+#
+# Each does its own set-up; see cpp_harness/setup.sh. ETVK_CASES is a folder of further stock cases.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+root := $(CURDIR)
+target := $(or $(CARGO_TARGET_DIR),$(root)/target)
+executorch := $(root)/.deps/wheel/executorch
+ETVK_CASES ?= ../shared/cases
+harness := $(root)/cpp_harness
+demo := tests/models/realesr_animevideov3_x4_128
+say := printf '\n== %s\n'
+
+# Core and synchronization validation; with ETVK_VALIDATION a message is an error of the call.
+validation := VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation ETVK_VALIDATION=1 \
+  VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT
+sanitizers := ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1 \
+  LSAN_OPTIONS=suppressions=$(harness)/leaks.supp:print_suppressions=0
+export ETVK_FLATC := $(root)/.deps/flatc/flatc/bin/flatc
+
+.PHONY: demo test build fmt clean setup check-format lint unit-tests c-tests conformance \
+  memory-tests python-test
+
+demo: build
+	@$(say) "upscaling $(demo)/photo.png"
+	@build/etvk_run $(demo)/model.pte --input $(demo)/photo.png --output $(demo)/out.png \
+	  --expect $(demo)/run0_out0.bin
+	@echo "wrote $(demo)/out.png"
+
+test: check-format lint unit-tests c-tests conformance memory-tests python-test
+	@$(say) "all tests passed"
+
+setup:
+	@$(harness)/setup.sh
+
+build: setup
+	@$(say) "building"
+	@cargo build --release --lib
+	@mkdir -p build
+	@cmp -s "$(target)/release/libetvk.a" build/libetvk.a \
+	  || cp "$(target)/release/libetvk.a" build/libetvk.a
+	@cmake -S cpp_harness -B build -DCMAKE_MESSAGE_LOG_LEVEL=WARNING \
+	  -DEXECUTORCH_ROOT="$(executorch)" -DETVK_LIB="$(root)/build/libetvk.a"
+	@cmake --build build --parallel
+
+check-format: setup
+	@$(say) "format"
+	@cargo fmt --check
+
+lint: setup
+	@$(say) "lints"
+	@cargo clippy --all-targets -- -D warnings
+
+unit-tests: setup
+	@$(say) "unit tests, and GPU tests under the validation layers"
+	@$(validation) cargo test
+
+c-tests: build
+	@$(say) "the C ABI from C99 and from C++, and the adapter, under the sanitizers"
+	@python3 cpp_harness/extract_blob.py tests/models/op_small_conv3x3_64_dyn__fp32 build/fixture
+	@$(sanitizers) build/c_api_test build/fixture
+	@$(sanitizers) build/c_api_test_cxx build/fixture
+	@$(sanitizers) build/backend_test --name-taken
+	@$(sanitizers) build/backend_test build/fixture
+
+conformance: build
+	@$(say) "stock programs in the stock runtime, under the validation layers"
+	@folders=tests/models; \
+	  if [ -d "$(ETVK_CASES)" ]; then folders="$$folders $(ETVK_CASES)"; \
+	  else echo "no folder $(ETVK_CASES): tests/models only"; fi; \
+	  python3 cpp_harness/run_cases.py --runner build/etvk_run --validation \
+	    --refusals cpp_harness/expected_refusals.txt $$folders
+
+memory-tests: build
+	@$(say) "memory, counted by a Vulkan layer"
+	@python3 cpp_harness/check_memory.py --runner build/etvk_run --layers build/layers $(demo)
+
+python-test: build
+	@$(say) "from Python"
+	@python3 cpp_harness/python_smoke.py --executorch "$(executorch)" \
+	  --backend build/libexecutorch_backend_etvk.so tests/models/mini_espcn__fp32
+
+fmt: setup
+	@cargo fmt
+
+clean:
+	@cargo clean
+	@rm -rf build

@@ -1,0 +1,59 @@
+// One initialised delegate: what ExecuTorch holds as DelegateHandle.
+#pragma once
+
+#include <executorch/runtime/backend/interface.h>
+
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "backend_convert.h"
+#include "etvk.h"
+
+namespace etvk_backend {
+
+// Remembers the message for etvk_backend_last_error, logs it and returns `error`.
+executorch::runtime::Error fail(executorch::runtime::Error error, const char* what,
+                                const char* message);
+// The same with the status' name and etvk_last_error().
+executorch::runtime::Error fail_status(etvk_status status, Phase phase, const char* what);
+void clear_last_error();
+
+// Owns the etvk_delegate. Its mutex makes resize and execute one step.
+class Handle {
+ public:
+  explicit Handle(etvk_delegate* delegate);
+  ~Handle();
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+
+  // Asks the delegate for its inputs and outputs as they are now.
+  executorch::runtime::Error read_ports();
+
+  // args: the inputs, then the outputs.
+  executorch::runtime::Error execute(
+      executorch::runtime::Span<executorch::runtime::EValue*> args);
+
+ private:
+  using Error = executorch::runtime::Error;
+  using EValue = executorch::runtime::EValue;
+
+  Error gather_input(size_t index, const EValue& arg);
+  Error resize_if_changed();
+  Error gather_output(size_t index, EValue* arg);
+  Error write_integer_output(size_t index, EValue* arg);
+  Error tensor_of(const EValue& arg, const etvk_port& port, const std::string& place,
+                  etvk_tensor* tensor);
+
+  etvk_delegate* delegate_;
+  std::mutex mutex_;
+  bool device_lost_ = false;
+  bool integers_set_ = false;  // false until the first resize that passed integers succeeded
+  std::vector<etvk_port> input_ports_, output_ports_;
+  std::vector<etvk_tensor> inputs_, outputs_;       // of the execute that runs
+  std::vector<etvk_input_shape> shapes_;            // of the execute that runs
+  std::vector<int64_t> integers_;                   // last accepted, one per input
+  std::vector<int64_t> integer_inputs_, integer_outputs_;
+};
+
+}  // namespace etvk_backend

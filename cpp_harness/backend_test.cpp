@@ -1,0 +1,351 @@
+// The adapter as a statically linked host sees it: backend_test FIXTURE_DIR (written by
+// extract_blob.py from a program with one input, one output and dynamic sizes). Calls the
+// registered BackendInterface as the runtime does, with good and with bad arguments.
+#include <executorch/extension/tensor/tensor_ptr.h>
+#include <executorch/runtime/backend/interface.h>
+#include <executorch/runtime/platform/runtime.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "backend.h"
+#include "c_api_fixture.h"
+
+namespace {
+
+using executorch::aten::ArrayRef;
+using executorch::aten::ScalarType;
+using executorch::extension::make_tensor_ptr;
+using executorch::runtime::BackendExecutionContext;
+using executorch::runtime::BackendInitContext;
+using executorch::runtime::BackendInterface;
+using executorch::runtime::BackendOption;
+using executorch::runtime::BackendOptionContext;
+using executorch::runtime::BackendOptions;
+using executorch::runtime::CompileSpec;
+using executorch::runtime::DelegateHandle;
+using executorch::runtime::Error;
+using executorch::runtime::EValue;
+using executorch::runtime::FreeableBuffer;
+using executorch::runtime::Result;
+using executorch::runtime::Span;
+using executorch::runtime::TensorLayout;
+
+int failures = 0;
+std::string folder;
+
+void check(bool holds, const char* what, int line) {
+  if (!holds) {
+    std::fprintf(stderr, "backend_test.cpp:%d: %s is false; last error: %s\n", line, what,
+                 etvk_backend_last_error());
+    ++failures;
+  }
+}
+#define CHECK(condition) check(condition, #condition, __LINE__)
+
+// A NamedDataMap over the fixture's files. Counts what is not given back.
+class FixtureData final : public executorch::runtime::NamedDataMap {
+ public:
+  Result<const TensorLayout> get_tensor_layout(std::string_view) const override {
+    return Error::NotFound;
+  }
+  Result<FreeableBuffer> get_data(std::string_view key) const override {
+    const void* data = nullptr;
+    size_t size = 0;
+    void* token = nullptr;
+    if (absent || fixture_named_get(&named, std::string(key).c_str(), &data, &size, &token) != 0) {
+      return Error::InvalidExternalData;
+    }
+    return FreeableBuffer(
+        data, size, [](void* context, void* at, size_t) { fixture_named_release(context, at); },
+        &named);
+  }
+  Error load_data_into(std::string_view, void*, size_t) const override { return Error::NotFound; }
+  Result<uint32_t> get_num_keys() const override { return Error::NotFound; }
+  Result<const char*> get_key(uint32_t) const override { return Error::NotFound; }
+
+  bool absent = false;
+  mutable Named named{folder.c_str(), NAMED_PRESENT, 0, 0};
+};
+
+struct InitRequest {
+  const FixtureData* data = nullptr;
+  std::vector<CompileSpec> specs;
+  std::vector<BackendOption> options;
+};
+
+// init as Method calls it; `freed` tells whether the delegate's data was given back.
+Result<DelegateHandle*> init(BackendInterface* backend, const InitRequest& request,
+                             bool* freed = nullptr) {
+  static bool was_freed;
+  was_freed = false;
+  const Bytes blob = fixture_bytes(folder.c_str(), "blob.bin");
+  FreeableBuffer processed(blob.data, blob.size, [](void*, void* at, size_t) {
+    std::free(at);
+    was_freed = true;
+  });
+  BackendInitContext context(nullptr, nullptr, "forward", request.data,
+                             {request.options.data(), request.options.size()});
+  auto result = backend->init(context, &processed, {request.specs.data(), request.specs.size()});
+  if (freed != nullptr) {
+    *freed = was_freed;
+  }
+  return result;
+}
+
+Error execute(BackendInterface* backend, DelegateHandle* handle, std::vector<EValue*> args) {
+  BackendExecutionContext context;
+  return backend->execute(context, handle, {args.data(), args.size()});
+}
+
+BackendOption option(const char* key, const char* text) {
+  BackendOption result;
+  std::array<char, executorch::runtime::kMaxOptionValueLength> value{};
+  std::strncpy(result.key, key, sizeof(result.key) - 1);
+  std::strncpy(value.data(), text, value.size() - 1);
+  result.value = value;
+  return result;
+}
+
+class Taken final : public BackendInterface {
+ public:
+  bool is_available() const override { return false; }
+  Result<DelegateHandle*> init(BackendInitContext&, FreeableBuffer*,
+                               ArrayRef<CompileSpec>) const override {
+    return Error::NotSupported;
+  }
+  Error execute(BackendExecutionContext&, DelegateHandle*, Span<EValue*>) const override {
+    return Error::NotSupported;
+  }
+};
+
+// A process where the name is taken: the refusal is an error number, and nothing else happens.
+int test_name_taken() {
+  static Taken taken;
+  CHECK(executorch::runtime::register_backend({"VulkanBackend", &taken}) == Error::Ok);
+  CHECK(etvk_register_backend() == static_cast<uint32_t>(Error::InvalidArgument));
+  CHECK(etvk_backend_last_error()[0] != '\0');
+  CHECK(executorch::runtime::get_backend_class("VulkanBackend") == &taken);
+  return failures;
+}
+
+void test_init_errors(BackendInterface* backend) {
+  FixtureData data;
+  bool freed = false;
+  {
+    FixtureData absent;
+    absent.absent = true;
+    CHECK(init(backend, {&absent, {}, {}}, &freed).error() == Error::InvalidExternalData);
+    CHECK(freed && etvk_backend_last_error()[0] != '\0');
+    CHECK(init(backend, {nullptr, {}, {}}, &freed).error() == Error::NotFound && freed);
+  }
+  char bytes[8] = {};
+  for (const char* key : {"storage_type_override", "memory_layout_override",
+                          "require_dynamic_shapes", "warmup_execute_after_compile"}) {
+    CHECK(init(backend, {&data, {{key, {bytes, 3}}}, {}}, &freed).error() ==
+          Error::InvalidArgument);
+    CHECK(freed);
+    CHECK(init(backend, {&data, {{key, {nullptr, 4}}}, {}}).error() == Error::InvalidArgument);
+  }
+  CHECK(init(backend, {&data, {{nullptr, {bytes, 4}}}, {}}).error() == Error::InvalidArgument);
+  CHECK(init(backend, {&data, {}, {option("no_such_option", "1")}}).error() ==
+        Error::InvalidArgument);
+  CHECK(init(backend, {&data, {}, {option("workspace_bytes", "x")}}).error() ==
+        Error::InvalidArgument);
+  CHECK(init(backend, {&data, {}, {option("", "1")}}).error() == Error::InvalidArgument);
+  BackendInitContext context(nullptr);
+  CHECK(backend->init(context, nullptr, {}).error() == Error::InvalidArgument);
+  FreeableBuffer garbage("not a delegate", 14, nullptr);
+  CHECK(backend->init(context, &garbage, {}).error() == Error::DelegateInvalidCompatibility);
+  CHECK(etvk_backend_delegate_count() == 0);
+  CHECK(data.named.got == data.named.released);
+  backend->destroy(nullptr);
+}
+
+void test_options(BackendInterface* backend) {
+  BackendOptionContext context;
+  BackendOptions<2> options;
+  CHECK(options.set_option("workspace_bytes", 1 << 20) == Error::Ok);
+  CHECK(backend->set_option(context, options.view()) == Error::Ok);
+  BackendOptions<1> wrong;
+  CHECK(wrong.set_option("no_such_option", 1) == Error::Ok);
+  CHECK(backend->set_option(context, wrong.view()) == Error::InvalidArgument);
+  BackendOption asked = option("workspace_bytes", "");
+  Span<BackendOption> view(&asked, 1);
+  CHECK(backend->get_option(context, view) == Error::Ok);
+  const auto* text =
+      std::get_if<std::array<char, executorch::runtime::kMaxOptionValueLength>>(&asked.value);
+  CHECK(text != nullptr && std::strcmp(text->data(), "1048576") == 0);
+  BackendOption unknown = option("no_such_option", "");
+  Span<BackendOption> unknown_view(&unknown, 1);
+  CHECK(backend->get_option(context, unknown_view) == Error::NotFound);
+
+  // The default holds for a later init, and an option of that init overrides it.
+  FixtureData data;
+  for (const uint64_t budget : {uint64_t{1} << 20, uint64_t{2} << 20}) {
+    InitRequest request{&data, {}, {}};
+    if (budget != 1 << 20) {
+      request.options.push_back(option("workspace_bytes", std::to_string(budget).c_str()));
+    }
+    auto handle = init(backend, request);
+    CHECK(handle.ok());
+    etvk_memory memory{};
+    CHECK(etvk_delegate_memory(etvk_backend_delegate(0), &memory) == ETVK_STATUS_OK);
+    CHECK(memory.workspace_budget_bytes == budget);
+    if (handle.ok()) {
+      backend->destroy(handle.get());
+    }
+  }
+}
+
+// Row-major NCHW data in NHWC order.
+std::vector<float> channels_last(const float* data, const Shape& shape) {
+  const size_t channels = shape.dims[1];
+  const size_t pixels = size_t{shape.dims[2]} * shape.dims[3];
+  std::vector<float> result(channels * pixels);
+  for (size_t c = 0; c < channels; ++c) {
+    for (size_t p = 0; p < pixels; ++p) {
+      result[p * channels + c] = data[c * pixels + p];
+    }
+  }
+  return result;
+}
+
+std::vector<int> sizes_of(const Shape& shape) {
+  return {shape.dims, shape.dims + shape.rank};
+}
+
+bool close(const float* got, const float* want, size_t count) {
+  float largest = 0;
+  for (size_t i = 0; i < count; ++i) {
+    largest = std::fmax(largest, std::fabs(want[i]));
+  }
+  for (size_t i = 0; i < count; ++i) {
+    if (!(std::fabs(got[i] - want[i]) <= 1e-4f * largest + 1e-3f * std::fabs(want[i]))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// The output tensor starts at its upper bound, as memory planning leaves it.
+void test_run(BackendInterface* backend, DelegateHandle* handle, int index, const Shape& bound) {
+  Run run = fixture_run(folder.c_str(), index);
+  auto* data = reinterpret_cast<float*>(run.input.data);
+  const auto* want = reinterpret_cast<const float*>(run.expected.data);
+  const size_t count = run.expected.size / sizeof(float);
+  std::vector<float> output(size_t{bound.dims[1]} * bound.dims[2] * bound.dims[3]);
+  auto in = make_tensor_ptr(sizes_of(run.in_shape), data);
+  auto out = make_tensor_ptr(sizes_of(bound), output.data());
+  EValue in_value(*in);
+  EValue out_value(*out);
+  CHECK(execute(backend, handle, {&in_value, &out_value}) == Error::Ok);
+  const auto sizes = out_value.toTensor().sizes();
+  CHECK(std::vector<int>(sizes.begin(), sizes.end()) == sizes_of(run.out_shape));
+  CHECK(close(output.data(), want, count));
+
+  // The same with channels-last memory on both sides.
+  auto in_nhwc = channels_last(data, run.in_shape);
+  std::vector<float> out_nhwc(output.size());
+  auto in_last = make_tensor_ptr(sizes_of(run.in_shape), in_nhwc.data(), {0, 2, 3, 1}, {});
+  auto out_last = make_tensor_ptr(sizes_of(bound), out_nhwc.data(), {0, 2, 3, 1}, {});
+  EValue in_last_value(*in_last);
+  EValue out_last_value(*out_last);
+  CHECK(execute(backend, handle, {&in_last_value, &out_last_value}) == Error::Ok);
+  const auto want_nhwc = channels_last(want, run.out_shape);
+  CHECK(close(out_nhwc.data(), want_nhwc.data(), count));
+  fixture_run_free(&run);
+}
+
+void test_bad_execute(BackendInterface* backend, DelegateHandle* handle) {
+  Run run = fixture_run(folder.c_str(), 0);
+  auto* data = reinterpret_cast<float*>(run.input.data);
+  std::vector<float> output(run.expected.size / sizeof(float));
+  auto in = make_tensor_ptr(sizes_of(run.in_shape), data);
+  auto out = make_tensor_ptr(sizes_of(run.out_shape), output.data());
+  EValue in_value(*in);
+  EValue out_value(*out);
+  EValue number(3.5);
+  CHECK(execute(backend, nullptr, {&in_value, &out_value}) == Error::DelegateInvalidHandle);
+  CHECK(execute(backend, handle, {}) == Error::InvalidArgument);
+  CHECK(execute(backend, handle, {&in_value}) == Error::InvalidArgument);
+  CHECK(execute(backend, handle, {&in_value, &out_value, &out_value}) == Error::InvalidArgument);
+  CHECK(execute(backend, handle, {&in_value, nullptr}) == Error::InvalidArgument);
+  CHECK(execute(backend, handle, {&number, &out_value}) == Error::InvalidType);
+  CHECK(execute(backend, handle, {&in_value, &number}) == Error::InvalidType);
+  auto wrong_type = make_tensor_ptr(sizes_of(run.in_shape), data, ScalarType::Int);
+  EValue wrong_type_value(*wrong_type);
+  CHECK(execute(backend, handle, {&wrong_type_value, &out_value}) == Error::InvalidType);
+  auto wrong_rank = make_tensor_ptr({4, 4}, data);
+  EValue wrong_rank_value(*wrong_rank);
+  CHECK(execute(backend, handle, {&wrong_rank_value, &out_value}) == Error::InvalidArgument);
+  auto no_data = make_tensor_ptr(sizes_of(run.in_shape), nullptr);
+  EValue no_data_value(*no_data);
+  CHECK(execute(backend, handle, {&no_data_value, &out_value}) == Error::InvalidArgument);
+  auto too_large = make_tensor_ptr({1, 64, 4000, 1}, data);
+  EValue too_large_value(*too_large);
+  CHECK(execute(backend, handle, {&too_large_value, &out_value}) == Error::InvalidArgument);
+  auto fixed = make_tensor_ptr({1, 1, 1, 1}, output.data(), ScalarType::Float,
+                               executorch::aten::Device(executorch::aten::DeviceType::CPU),
+                               executorch::aten::TensorShapeDynamism::STATIC);
+  EValue fixed_value(*fixed);
+  CHECK(execute(backend, handle, {&in_value, &fixed_value}) != Error::Ok);
+  CHECK(execute(backend, handle, {&in_value, &out_value}) == Error::Ok);
+  fixture_run_free(&run);
+}
+
+int test_all() {
+  CHECK(etvk_register_backend() == 0);
+  CHECK(etvk_register_backend() == 0);
+  auto* backend = executorch::runtime::get_backend_class("VulkanBackend");
+  CHECK(backend != nullptr && backend->is_available());
+  if (failures != 0) {
+    return failures;
+  }
+  test_init_errors(backend);
+  FixtureData data;
+  char bytes[8] = {};
+  bool freed = false;
+  auto handle = init(
+      backend,
+      {&data, {{"require_dynamic_shapes", {bytes, 1}}, {"a_key_of_tomorrow", {bytes, 5}}}, {}},
+      &freed);
+  CHECK(handle.ok() && freed);
+  if (handle.ok()) {
+    CHECK(etvk_backend_delegate_count() == 1 && etvk_backend_delegate(0) != nullptr);
+    CHECK(etvk_backend_delegate(1) == nullptr);
+    etvk_port bound{};
+    CHECK(etvk_delegate_output(etvk_backend_delegate(0), 0, &bound) == ETVK_STATUS_OK);
+    Shape bound_shape{bound.rank, {}};
+    std::copy_n(bound.max_dims, bound.rank, bound_shape.dims);
+    for (int index = 0; index < 4; ++index) {
+      test_run(backend, handle.get(), index, bound_shape);
+    }
+    test_bad_execute(backend, handle.get());
+    backend->destroy(handle.get());
+  }
+  CHECK(data.named.got > 0 && data.named.got == data.named.released);
+  CHECK(etvk_backend_delegate_count() == 0);
+  test_options(backend);
+  return failures;
+}
+
+}  // namespace
+
+// See c_api_test.c.
+extern "C" int dlclose(void*) noexcept { return 0; }
+
+int main(int argc, char** argv) {
+  executorch::runtime::runtime_init();
+  if (argc != 2) {
+    std::fprintf(stderr, "backend_test FIXTURE_DIR | --name-taken\n");
+    return 2;
+  }
+  folder = argv[1];
+  const int failed = folder == "--name-taken" ? test_name_taken() : test_all();
+  std::printf("backend_test %s: %s\n", argv[1], failed == 0 ? "passed" : "FAILED");
+  return failed == 0 ? 0 : 1;
+}

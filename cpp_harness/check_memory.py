@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Counts from outside, with the layer of alloc_layer.cpp, what a program asks the driver for.
+
+For workspace budgets from 1 MiB to 1 GiB: the workspace memory (named "etvk workspace...") stays
+within the budget, the output is the same to the bit and right, the report tells the truth, and
+nothing lives at the end. Then lets one allocation or creation after the other fail: every failure
+must be an error with a message, and nothing may leak.
+"""
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+WORKSPACE = "etvk workspace"
+MIB = 1 << 20
+
+
+class Failure(Exception):
+    pass
+
+
+def require(condition, message):
+    if not condition:
+        raise Failure(message)
+
+
+class Bench:
+    def __init__(self, runner, layers, case, folder):
+        self.runner = str(pathlib.Path(runner).resolve())
+        self.layers = str(pathlib.Path(layers).resolve())
+        self.case = pathlib.Path(case)
+        self.folder = pathlib.Path(folder)
+        manifest = json.loads((self.case / "manifest.json").read_text())
+        run = manifest["runs"][0]
+        self.model = self.case / manifest["pte"]
+        self.input = self.case / run["inputs"][0]["file"]
+        self.expected = self.case / run["outputs"][0]["file"]
+
+    def run(self, arguments=(), environment=None):
+        """The finished process and what the layer saw."""
+        report = self.folder / "layer.json"
+        report.unlink(missing_ok=True)
+        # The layer folder is added to the system's, not put in its place.
+        variables = dict(os.environ, VK_ADD_LAYER_PATH=self.layers,
+                         VK_INSTANCE_LAYERS="VK_LAYER_ETVK_allocations",
+                         ETVK_LAYER_REPORT=str(report), **(environment or {}))
+        command = [self.runner, str(self.model), "--input", str(self.input), "--repeat", "0",
+                   "--json", *arguments]
+        process = subprocess.run(command, env=variables, capture_output=True, text=True,
+                                 check=False)
+        require(process.returncode in (0, 1),
+                f"status {process.returncode} of {arguments} {environment}\n{process.stderr[-3000:]}")
+        require(report.is_file(), f"the layer was not loaded\n{process.stderr[-3000:]}")
+        return process, json.loads(report.read_text())
+
+
+def workspace_peak_bytes(seen):
+    """The most that lived at one time of the memory that holds workspace."""
+    changes = []
+    for memory in seen["memory"]:
+        names = [memory["name"]] + [buffer["name"] for buffer in memory["buffers"]]
+        if any(name.startswith(WORKSPACE) for name in names):
+            changes.append((memory["allocated_at"], memory["size_bytes"]))
+            if memory["freed_at"] is not None:
+                changes.append((memory["freed_at"], -memory["size_bytes"]))
+    live = peak = 0
+    for _, change in sorted(changes):
+        live += change
+        peak = max(peak, live)
+    return peak
+
+
+def require_balanced(seen, when):
+    require(seen["live_bytes"] == 0, f"{when}: {seen['live_bytes']} bytes live at the end")
+    for kind, count in seen["objects"].items():
+        require(count["created"] == count["destroyed"],
+                f"{when}: {kind}: {count['created']} created, {count['destroyed']} destroyed")
+
+
+def check_budgets(bench):
+    outputs = {}
+    for budget in (1 * MIB, 4 * MIB, 16 * MIB, 1024 * MIB):
+        output = bench.folder / f"out_{budget}.bin"
+        process, seen = bench.run(["--option", f"workspace_bytes={budget}", "--output", str(output),
+                                   "--expect", str(bench.expected)])
+        when = f"budget {budget}"
+        require(process.returncode == 0, f"{when}: {process.stdout}{process.stderr[-3000:]}")
+        report = json.loads(process.stdout)["memory"]
+        peak = workspace_peak_bytes(seen)
+        require(peak > 0, f"{when}: no memory is named {WORKSPACE!r}")
+        require(peak <= budget, f"{when}: {peak} bytes of workspace")
+        require(report["workspace_bytes"] == peak,
+                f"{when}: {report['workspace_bytes']} bytes reported, {peak} counted")
+        require(report["driver_bytes"] <= seen["peak_bytes"],
+                f"{when}: {report['driver_bytes']} bytes reported, {seen['peak_bytes']} counted")
+        require_balanced(seen, when)
+        outputs[budget] = output.read_bytes()
+        print(f"budget {budget // MIB:5} MiB: workspace {peak / MIB:.2f} MiB, all device memory "
+              f"{seen['peak_bytes'] / MIB:.2f} MiB in {seen['peak_allocations']} allocations",
+              flush=True)
+    require(len(set(outputs.values())) == 1, "the output depends on the budget")
+    process, seen = bench.run(environment={"ETVK_WORKSPACE_BYTES": str(2 * MIB)})
+    require(process.returncode == 0 and workspace_peak_bytes(seen) <= 2 * MIB,
+            "ETVK_WORKSPACE_BYTES is not honoured")
+
+
+def check_wrong_options(bench):
+    for arguments, environment in ((["--option", "workspace_bytes=many"], None),
+                                   (["--option", "no_such_option=1"], None),
+                                   ([], {"ETVK_WORKSPACE_BYTES": "-1"})):
+        process = subprocess.run([bench.runner, str(bench.model), *arguments], check=False,
+                                 env=dict(os.environ, **(environment or {})), capture_output=True,
+                                 text=True)
+        require(process.returncode == 1 and "INVALID_ARGUMENT" in process.stderr,
+                f"{arguments} {environment}: {process.returncode}, {process.stderr[-1000:]}")
+    print("wrong options are errors")
+
+
+def check_failures(bench):
+    """Every call of these in turn, until a run gets through."""
+    count = 0
+    for function, limit in (("vkAllocateMemory", 40), ("vkCreateBuffer", 40),
+                            ("vkCreateComputePipelines", 4), ("vkCreateShaderModule", 2),
+                            ("vkCreatePipelineLayout", 2), ("vkCreateDescriptorPool", 4),
+                            ("vkCreateDescriptorSetLayout", 2), ("vkCreateCommandPool", 2),
+                            ("vkCreateFence", 2)):
+        for ordinal in range(1, limit + 1):
+            process, seen = bench.run(environment={"ETVK_LAYER_FAIL": f"{function}:{ordinal}"})
+            when = f"{function} failing at call {ordinal}"
+            require_balanced(seen, when)
+            if process.returncode == 0:
+                break
+            require("OUT_OF_MEMORY" in process.stderr, f"{when}: {process.stderr[-1000:]}")
+            count += 1
+    require(count > 4, f"only {count} failures were injected")
+    print(f"{count} injected failures: each an error, nothing leaked")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case")
+    parser.add_argument("--runner", default="build/etvk_run")
+    parser.add_argument("--layers", default="build/layers")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(arguments.runner, arguments.layers, arguments.case, folder)
+        try:
+            check_budgets(bench)
+            check_wrong_options(bench)
+            check_failures(bench)
+        except Failure as failure:
+            print(f"FAILED {failure}")
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+// One program in the stock ExecuTorch runtime.
+#pragma once
+
+#include <executorch/extension/module/module.h>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runner_backend.h"
+#include "runner_tensor.h"
+
+namespace etvk_run {
+
+// What the runtime said when it would not load or run a program.
+class RuntimeError : public std::runtime_error {
+ public:
+  RuntimeError(const std::string& message, executorch::runtime::Error code)
+      : std::runtime_error(message), code_(code) {}
+  // The backend understood the program and said that it does not do it.
+  bool is_refusal() const {
+    return code_ == executorch::runtime::Error::NotSupported ||
+           code_ == executorch::runtime::Error::OperatorMissing;
+  }
+
+ private:
+  executorch::runtime::Error code_;
+};
+
+struct ProgramFiles {
+  std::string model;
+  std::vector<std::string> data;                             // .ptd
+  std::vector<std::pair<std::string, std::string>> options;  // of the backend
+};
+
+struct InputMeta {
+  executorch::aten::ScalarType dtype;
+  std::vector<int32_t> dims;  // upper bounds when the program is dynamic
+  std::vector<uint8_t> dim_order;
+};
+
+class Session {
+ public:
+  // Loads the program and its method ("forward" when there is one); throws RuntimeError.
+  Session(const ProgramFiles& files, const Backend& backend);
+
+  const std::string& method() const { return method_; }
+  const std::vector<InputMeta>& inputs() const { return inputs_; }
+  double load_ms() const { return load_ms_; }
+
+  // Runs once. The outputs are copies. *ms gets the time of the runtime's execute alone.
+  std::vector<HostTensor> run(const std::vector<HostTensor>& inputs, double* ms);
+
+ private:
+  [[noreturn]] void fail(const std::string& what, executorch::runtime::Error error) const;
+
+  const Backend& backend_;
+  std::unique_ptr<executorch::extension::Module> module_;
+  std::string model_;
+  std::string method_;
+  std::vector<InputMeta> inputs_;
+  double load_ms_ = 0;
+};
+
+}  // namespace etvk_run

@@ -1,0 +1,360 @@
+//! One loaded program on one device: the pure core and the GPU shell joined. Safe Rust.
+
+pub mod host;
+mod report;
+
+use crate::compile::{bound_shapes, compile, InputShape};
+use crate::constant::ConstantData;
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::{ConstantSource, Graph};
+use crate::memory::{plan_memory, MemoryPlan};
+use crate::options::Options;
+use crate::parse::parse;
+use crate::passes;
+use crate::program::{Port, PortKind, Program};
+use crate::tensor::DType;
+use crate::vk::{validation, Device, MemoryReport, Recording, Reserved, Session};
+use host::{HostTensor, HostTensorMut};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Sets of input sizes whose commands are kept, the latest used first.
+const MAX_KEPT_SHAPES: usize = 16;
+
+/// A program that is ready to run.
+pub struct Delegate {
+    graph: Graph,
+    options: Options,
+    /// Budget for other input sizes: the workspace as it was allocated at load never grows.
+    resized: Options,
+    device: Arc<Device>,
+    state: Mutex<State>,
+}
+
+struct State {
+    session: Session,
+    /// What was compiled, the current one first; never empty.
+    kept: Vec<Compiled>,
+}
+
+struct Compiled {
+    shapes: Vec<InputShape>,
+    program: Arc<Program>,
+    plan: MemoryPlan,
+    recording: Recording,
+}
+
+/// Constants of a blob: inline ones from its bytes, named ones from the host.
+struct BlobData<'a> {
+    blob: &'a [u8],
+    named: &'a dyn ConstantData,
+}
+
+impl ConstantData for BlobData<'_> {
+    fn with_bytes(
+        &self,
+        source: &ConstantSource,
+        read: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        match source {
+            ConstantSource::Empty => read(&[]),
+            ConstantSource::Inline {
+                offset_bytes,
+                size_bytes,
+            } => {
+                let bytes = offset_bytes
+                    .checked_add(*size_bytes)
+                    .and_then(|end| self.blob.get(*offset_bytes..end))
+                    .ok_or_else(|| {
+                        Error::blob(format!(
+                            "a constant of {size_bytes} bytes at {offset_bytes} lies outside"
+                        ))
+                    })?;
+                read(bytes)
+            }
+            ConstantSource::Named { key, size_bytes } => {
+                self.named.with_bytes(source, &mut |bytes| {
+                    let has = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                    if has < *size_bytes {
+                        return Err(Error::new(
+                            ErrorKind::MissingData,
+                            format!("{key:?} has {has} bytes, the program says {size_bytes}"),
+                        ));
+                    }
+                    read(bytes)
+                })
+            }
+        }
+    }
+}
+
+impl Delegate {
+    /// Parses `blob`, compiles it for the largest input sizes, and loads it onto the device.
+    /// `named` supplies constants that are not in the blob.
+    pub fn create(blob: &[u8], options: &Options, named: &dyn ConstantData) -> Result<Self> {
+        Self::load(parse(blob)?, options, &BlobData { blob, named })
+    }
+
+    /// [`Delegate::create`] for a graph that is already there.
+    pub fn load(graph: Graph, options: &Options, data: &dyn ConstantData) -> Result<Self> {
+        let graph = passes::run(graph, data)?;
+        let device = Device::open(options)?;
+        let loaded = Self::load_on(&device, graph, options, data);
+        watched(&device, loaded)
+    }
+
+    fn load_on(
+        device: &Arc<Device>,
+        graph: Graph,
+        options: &Options,
+        data: &dyn ConstantData,
+    ) -> Result<Self> {
+        let shapes = bound_shapes(&graph)?;
+        // The driver rounds allocations up; the budget is on what is allocated.
+        let granularity = device.allocation_granularity_bytes();
+        let workspace_bytes = options.workspace_bytes / granularity * granularity;
+        let rounded = Options {
+            workspace_bytes,
+            ..options.clone()
+        };
+        let program = compile(&graph, &shapes, device.limits(), &rounded)?;
+        let plan = plan_memory(&program, device.limits())?;
+        check_budget(plan.workspace_bytes, options)?;
+        let session = Session::create(device, &program, &plan, &graph.constants, data)?;
+        check_budget(session.memory_report().workspace_bytes, options)?;
+        let mut state = State {
+            session,
+            kept: Vec::new(),
+        };
+        let resized = Options {
+            workspace_bytes: plan.workspace_bytes,
+            ..options.clone()
+        };
+        state.add(shapes, program, plan)?;
+        log::info!(
+            "loaded {} nodes, {:?}",
+            graph.nodes.len(),
+            state.session.memory_report()
+        );
+        let (options, device) = (options.clone(), device.clone());
+        Ok(Self {
+            graph,
+            options,
+            resized,
+            device,
+            state: Mutex::new(state),
+        })
+    }
+
+    fn lock(&self) -> Result<MutexGuard<'_, State>> {
+        self.state
+            .lock()
+            .map_err(|_| Error::internal("an earlier call on this delegate panicked"))
+    }
+
+    /// Sets all input sizes. On failure nothing changes.
+    pub fn resize(&self, shapes: &[InputShape]) -> Result<()> {
+        let mut state = self.lock()?;
+        watched(&self.device, self.resize_locked(&mut state, shapes))
+    }
+
+    fn resize_locked(&self, state: &mut State, shapes: &[InputShape]) -> Result<()> {
+        self.device.alive()?;
+        if let Some(found) = state
+            .kept
+            .iter()
+            .position(|compiled| compiled.shapes == shapes)
+        {
+            state.kept[..=found].rotate_right(1);
+            return Ok(());
+        }
+        let limits = self.device.limits();
+        let program = compile(&self.graph, shapes, limits, &self.resized)?;
+        let plan = plan_memory(&program, limits)?;
+        state.add(shapes.to_vec(), program, plan)
+    }
+
+    /// Runs once with `inputs` and waits. Outputs are written only when everything went well.
+    pub fn execute(
+        &self,
+        inputs: &[HostTensor<'_>],
+        outputs: &mut [HostTensorMut<'_>],
+    ) -> Result<()> {
+        let mut state = self.lock()?;
+        let State { session, kept } = &mut *state;
+        let Some(Compiled {
+            program,
+            plan,
+            recording,
+            ..
+        }) = kept.first()
+        else {
+            return Err(Error::internal("nothing is compiled"));
+        };
+        check_count("inputs", inputs.len(), program.inputs.len())?;
+        check_count("outputs", outputs.len(), program.outputs.len())?;
+        for (i, (tensor, port)) in inputs.iter().zip(&program.inputs).enumerate() {
+            check_input(tensor, port).map_err(|e| e.context(format!("input {i}")))?;
+        }
+        for (i, (tensor, port)) in outputs.iter().zip(&program.outputs).enumerate() {
+            check_output(tensor, port).map_err(|e| e.context(format!("output {i}")))?;
+        }
+        for (tensor, port) in inputs.iter().zip(&program.inputs) {
+            if let PortKind::Tensor(buffer) = port.kind {
+                host::store(
+                    tensor,
+                    port.element,
+                    session.input_mut(program, plan, buffer)?,
+                )?;
+            }
+        }
+        watched(&self.device, session.run(recording))?;
+        for (tensor, port) in outputs.iter_mut().zip(&program.outputs) {
+            match port.kind {
+                PortKind::Tensor(buffer) => {
+                    host::load(session.output(program, plan, buffer)?, port.element, tensor)?;
+                }
+                PortKind::EmptyTensor => {}
+                PortKind::Integer(n) => write_integer(tensor, n)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The program as it is set up now: ports, convolutions, dispatches.
+    pub fn program(&self) -> Result<Arc<Program>> {
+        self.current().map(|(program, _)| program)
+    }
+
+    /// The current program and the number of barriers between its dispatches.
+    fn current(&self) -> Result<(Arc<Program>, usize)> {
+        let state = self.lock()?;
+        let compiled = state
+            .kept
+            .first()
+            .ok_or_else(|| Error::internal("nothing is compiled"))?;
+        Ok((compiled.program.clone(), compiled.recording.barriers()))
+    }
+
+    /// What the driver allocated for this delegate.
+    pub fn memory(&self) -> Result<MemoryReport> {
+        Ok(self.lock()?.session.memory_report())
+    }
+
+    /// The options it was made with.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The device it runs on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Everything that is known of it, as JSON.
+    pub fn report(&self) -> Result<String> {
+        report::json(self)
+    }
+}
+
+impl State {
+    /// Records `program` and makes it the current one. On failure nothing changes.
+    fn add(&mut self, shapes: Vec<InputShape>, program: Program, plan: MemoryPlan) -> Result<()> {
+        let prepared = self.session.prepare(&program, &plan)?;
+        let (recording, reserved) = self.session.commit(prepared);
+        if reserved == Reserved::Moved {
+            self.kept.clear();
+        }
+        self.kept.truncate(MAX_KEPT_SHAPES - 1);
+        self.kept.insert(
+            0,
+            Compiled {
+                shapes,
+                program: Arc::new(program),
+                plan,
+                recording,
+            },
+        );
+        Ok(())
+    }
+}
+
+/// Under validation, a message of the layer turns any result into a failure.
+fn watched<T>(device: &Device, result: Result<T>) -> Result<T> {
+    if device.validated() {
+        validation::check()?;
+    }
+    result
+}
+
+fn check_budget(workspace_bytes: u64, options: &Options) -> Result<()> {
+    if workspace_bytes <= options.workspace_bytes {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::OutOfMemory,
+        format!(
+            "a workspace of {workspace_bytes} bytes exceeds the budget of {}",
+            options.workspace_bytes
+        ),
+    ))
+}
+
+fn check_count(what: &str, given: usize, wanted: usize) -> Result<()> {
+    if given == wanted {
+        return Ok(());
+    }
+    Err(Error::argument(format!(
+        "{given} {what}, the program has {wanted}"
+    )))
+}
+
+fn check_input(tensor: &HostTensor<'_>, port: &Port) -> Result<()> {
+    let PortKind::Integer(now) = port.kind else {
+        return host::check(&tensor.layout, tensor.data.len(), port.dtype, &port.dims);
+    };
+    let given = match tensor.layout.dtype {
+        DType::I64 => tensor.data.first_chunk().map(|&x| i64::from_le_bytes(x)),
+        DType::I32 => tensor
+            .data
+            .first_chunk()
+            .map(|&x| i64::from(i32::from_le_bytes(x))),
+        _ => None,
+    };
+    match given {
+        Some(given) if given == now => Ok(()),
+        Some(given) => Err(Error::argument(format!(
+            "the integer {given}, the program is set up for {now}"
+        ))),
+        None => Err(Error::argument("an integer must be an int64 or int32")),
+    }
+}
+
+fn check_output(tensor: &HostTensorMut<'_>, port: &Port) -> Result<()> {
+    match port.kind {
+        PortKind::Integer(n) => integer_bytes(tensor.layout.dtype, n)
+            .filter(|bytes| tensor.data.len() >= bytes.len())
+            .map(|_| ())
+            .ok_or_else(|| Error::argument("an integer needs an int64 or int32 to be written to")),
+        _ => host::check(&tensor.layout, tensor.data.len(), port.dtype, &port.dims),
+    }
+}
+
+/// `n` as the host reads it; the low half where it asks for an int32.
+fn integer_bytes(dtype: DType, n: i64) -> Option<Vec<u8>> {
+    let bytes = n.to_le_bytes();
+    match dtype {
+        DType::I64 => Some(bytes.to_vec()),
+        DType::I32 => Some(bytes[..4].to_vec()),
+        _ => None,
+    }
+}
+
+fn write_integer(tensor: &mut HostTensorMut<'_>, n: i64) -> Result<()> {
+    let bytes = integer_bytes(tensor.layout.dtype, n).unwrap_or_default();
+    tensor
+        .data
+        .get_mut(..bytes.len())
+        .ok_or_else(|| Error::internal("an integer output was not checked"))?
+        .copy_from_slice(&bytes);
+    Ok(())
+}

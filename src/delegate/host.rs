@@ -1,0 +1,475 @@
+//! Between host memory and staging: element types and the order of dims in memory. Pure.
+//!
+//! Staging is row-major over the port's dims in one of three element types; host memory may be of
+//! a wider or narrower type, and permuted (channels-last, say).
+
+use crate::error::{Error, Result};
+use crate::tensor::{DType, Element};
+use half::f16;
+
+/// How a host tensor lies in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct HostLayout<'a> {
+    /// Its type.
+    pub dtype: DType,
+    /// Its sizes; must equal the port's.
+    pub dims: &'a [u32],
+    /// Dims from outermost to innermost in memory; `None` means 0, 1, 2, ...
+    pub dim_order: Option<&'a [u8]>,
+}
+
+/// An input in host memory.
+#[derive(Clone, Copy, Debug)]
+pub struct HostTensor<'a> {
+    /// How it lies.
+    pub layout: HostLayout<'a>,
+    /// Its bytes; may be more than it needs.
+    pub data: &'a [u8],
+}
+
+/// An output in host memory.
+#[derive(Debug)]
+pub struct HostTensorMut<'a> {
+    /// How it lies.
+    pub layout: HostLayout<'a>,
+    /// Its bytes; may be more than it needs, the rest stays as it is.
+    pub data: &'a mut [u8],
+}
+
+/// Whether a host tensor of type `host` may stand for a port of type `port`.
+pub fn fits(host: DType, port: DType) -> bool {
+    use DType::{F16, F32, F64, I32, I64};
+    host == port
+        || matches!(
+            (host, port),
+            (I64, I32) | (I32, I64) | (F64 | F16, F32) | (F32 | F64, F16) | (F32 | F16, F64)
+        )
+}
+
+/// Checks a host tensor of `size_bytes` against a port of type `dtype` and sizes `dims`.
+pub fn check(layout: &HostLayout<'_>, size_bytes: usize, dtype: DType, dims: &[u32]) -> Result<()> {
+    if !fits(layout.dtype, dtype) {
+        return Err(Error::argument(format!(
+            "dtype {:?} where the program has {dtype:?}",
+            layout.dtype
+        )));
+    }
+    if layout.dims != dims {
+        return Err(Error::argument(format!(
+            "dims {:?}, the program is set up for {dims:?}",
+            layout.dims
+        )));
+    }
+    if let Some(order) = layout.dim_order {
+        let mut seen = vec![false; dims.len()];
+        let fresh = |&d: &u8| {
+            let slot = seen.get_mut(usize::from(d));
+            slot.is_some_and(|seen| !std::mem::replace(seen, true))
+        };
+        if order.len() != dims.len() || !order.iter().all(fresh) {
+            return Err(Error::argument(format!(
+                "dim_order {order:?} is no permutation of {} dims",
+                dims.len()
+            )));
+        }
+    }
+    let needed = numel(dims)
+        .and_then(|n| n.checked_mul(size_of(layout.dtype)))
+        .ok_or_else(|| Error::argument(format!("dims {dims:?} overflow")))?;
+    if size_bytes < needed {
+        return Err(Error::argument(format!(
+            "{size_bytes} bytes, {dims:?} of {:?} needs {needed}",
+            layout.dtype
+        )));
+    }
+    Ok(())
+}
+
+fn numel(dims: &[u32]) -> Option<usize> {
+    dims.iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(usize::try_from(d).ok()?))
+}
+
+fn size_of(dtype: DType) -> usize {
+    match dtype {
+        DType::Bool | DType::U8 | DType::I8 => 1,
+        DType::F16 => 2,
+        DType::I32 | DType::F32 => 4,
+        DType::I64 | DType::F64 => 8,
+    }
+}
+
+/// Writes `host`, which has passed [`check`], into `staging`.
+pub fn store(host: &HostTensor<'_>, element: Element, staging: &mut [u8]) -> Result<()> {
+    let (data, walk) = (host.data, Walk::new(&host.layout)?);
+    use {DType as D, Element as E};
+    match (host.layout.dtype, element) {
+        (D::F32, E::F32) | (D::I32, E::I32) | (D::F16, E::F16) if walk.strides.is_none() => {
+            copy(data, staging, walk.count * size_of(host.layout.dtype))
+        }
+        (D::F32, E::F32) | (D::I32, E::I32) => walk.read::<4, 4>(data, staging, |x| x),
+        (D::F16, E::F16) => walk.read::<2, 2>(data, staging, |x| x),
+        (D::F16, E::F32) => walk.read(data, staging, |x| {
+            f16::from_le_bytes(x).to_f32().to_le_bytes()
+        }),
+        (D::F32, E::F16) => walk.read(data, staging, |x| {
+            f16::from_f32(f32::from_le_bytes(x)).to_le_bytes()
+        }),
+        (D::F64, E::F32) => walk.read(data, staging, |x| {
+            (f64::from_le_bytes(x) as f32).to_le_bytes()
+        }),
+        (D::F64, E::F16) => walk.read(data, staging, |x| {
+            f16::from_f64(f64::from_le_bytes(x)).to_le_bytes()
+        }),
+        // PyTorch keeps the low half.
+        (D::I64, E::I32) => walk.read(data, staging, |x| {
+            (i64::from_le_bytes(x) as i32).to_le_bytes()
+        }),
+        (D::Bool, E::I32) => walk.read(data, staging, |[x]| i32::from(x != 0).to_le_bytes()),
+        (D::U8, E::I32) => walk.read(data, staging, |[x]| i32::from(x).to_le_bytes()),
+        (D::I8, E::I32) => walk.read(data, staging, |x| {
+            i32::from(i8::from_le_bytes(x)).to_le_bytes()
+        }),
+        (dtype, element) => Err(mismatch(dtype, element)),
+    }
+}
+
+/// Writes `staging` into `host`, which has passed [`check`].
+pub fn load(staging: &[u8], element: Element, host: &mut HostTensorMut<'_>) -> Result<()> {
+    let walk = Walk::new(&host.layout)?;
+    let data = &mut *host.data;
+    use {DType as D, Element as E};
+    match (element, host.layout.dtype) {
+        (E::F32, D::F32) | (E::I32, D::I32) | (E::F16, D::F16) if walk.strides.is_none() => {
+            copy(staging, data, walk.count * size_of(host.layout.dtype))
+        }
+        (E::F32, D::F32) | (E::I32, D::I32) => walk.write::<4, 4>(staging, data, |x| x),
+        (E::F16, D::F16) => walk.write::<2, 2>(staging, data, |x| x),
+        (E::F32, D::F16) => walk.write(staging, data, |x| {
+            f16::from_f32(f32::from_le_bytes(x)).to_le_bytes()
+        }),
+        (E::F16, D::F32) => walk.write(staging, data, |x| {
+            f16::from_le_bytes(x).to_f32().to_le_bytes()
+        }),
+        (E::F32, D::F64) => walk.write(staging, data, |x| {
+            f64::from(f32::from_le_bytes(x)).to_le_bytes()
+        }),
+        (E::F16, D::F64) => walk.write(staging, data, |x| {
+            f16::from_le_bytes(x).to_f64().to_le_bytes()
+        }),
+        (E::I32, D::I64) => walk.write(staging, data, |x| {
+            i64::from(i32::from_le_bytes(x)).to_le_bytes()
+        }),
+        (E::I32, D::Bool) => walk.write(staging, data, |x| [u8::from(i32::from_le_bytes(x) != 0)]),
+        // The low byte, which is the same for both.
+        (E::I32, D::U8 | D::I8) => walk.write(staging, data, |[low, ..]: [u8; 4]| [low]),
+        (element, dtype) => Err(mismatch(dtype, element)),
+    }
+}
+
+fn copy(from: &[u8], to: &mut [u8], length: usize) -> Result<()> {
+    let (from, to) = from
+        .get(..length)
+        .zip(to.get_mut(..length))
+        .ok_or_else(too_small)?;
+    to.copy_from_slice(from);
+    Ok(())
+}
+
+fn mismatch(dtype: DType, element: Element) -> Error {
+    Error::internal(format!(
+        "no conversion between host {dtype:?} and device {element:?}"
+    ))
+}
+
+/// Visits the elements of a tensor in row-major order of its dims, telling where each lies in host
+/// memory.
+struct Walk {
+    count: usize,
+    dims: Vec<usize>,
+    /// Host distance of neighbours in each dim, in elements; `None` when host memory is row-major.
+    strides: Option<Vec<usize>>,
+}
+
+impl Walk {
+    fn new(layout: &HostLayout<'_>) -> Result<Self> {
+        let overflow = || Error::argument("host tensor is too large");
+        let count = numel(layout.dims).ok_or_else(overflow)?;
+        let dims: Vec<usize> = layout
+            .dims
+            .iter()
+            .map(|&d| usize::try_from(d).map_err(|_| overflow()))
+            .collect::<Result<_>>()?;
+        let strides = layout.dim_order.and_then(|order| {
+            // Sizes of 1 may stand anywhere: channels-last with one channel is row-major.
+            if order
+                .iter()
+                .filter(|&&d| dims[usize::from(d)] != 1)
+                .is_sorted()
+            {
+                return None;
+            }
+            let mut strides = vec![0; dims.len()];
+            let mut stride = 1;
+            for &d in order.iter().rev() {
+                strides[usize::from(d)] = stride;
+                stride *= dims[usize::from(d)];
+            }
+            Some(strides)
+        });
+        Ok(Self {
+            count,
+            dims,
+            strides,
+        })
+    }
+
+    /// Host elements of `H` bytes, converted, into dense ones of `S` bytes.
+    fn read<const H: usize, const S: usize>(
+        &self,
+        host: &[u8],
+        dense: &mut [u8],
+        convert: impl Fn([u8; H]) -> [u8; S],
+    ) -> Result<()> {
+        let host = whole::<H>(host.len(), self.count).and_then(|n| host.get(..n));
+        let dense = whole::<S>(dense.len(), self.count).and_then(|n| dense.get_mut(..n));
+        let (host, dense) = host.zip(dense).ok_or_else(too_small)?;
+        if let Some(strides) = &self.strides {
+            self.visit(strides, |at, i| put(dense, i, convert(take(host, at))));
+            return Ok(());
+        }
+        for (to, from) in dense.chunks_exact_mut(S).zip(host.chunks_exact(H)) {
+            to.copy_from_slice(&convert(take(from, 0)));
+        }
+        Ok(())
+    }
+
+    /// Dense elements of `S` bytes, converted, into host ones of `H` bytes.
+    fn write<const S: usize, const H: usize>(
+        &self,
+        dense: &[u8],
+        host: &mut [u8],
+        convert: impl Fn([u8; S]) -> [u8; H],
+    ) -> Result<()> {
+        let host = whole::<H>(host.len(), self.count).and_then(|n| host.get_mut(..n));
+        let dense = whole::<S>(dense.len(), self.count).and_then(|n| dense.get(..n));
+        let (host, dense) = host.zip(dense).ok_or_else(too_small)?;
+        if let Some(strides) = &self.strides {
+            self.visit(strides, |at, i| put(host, at, convert(take(dense, i))));
+            return Ok(());
+        }
+        for (to, from) in host.chunks_exact_mut(H).zip(dense.chunks_exact(S)) {
+            to.copy_from_slice(&convert(take(from, 0)));
+        }
+        Ok(())
+    }
+
+    /// Calls `each(host element, dense element)`.
+    fn visit(&self, strides: &[usize], mut each: impl FnMut(usize, usize)) {
+        let mut index = vec![0; self.dims.len()];
+        let mut at = 0;
+        for i in 0..self.count {
+            each(at, i);
+            for d in (0..index.len()).rev() {
+                index[d] += 1;
+                at += strides[d];
+                if index[d] < self.dims[d] {
+                    break;
+                }
+                at -= strides[d] * self.dims[d];
+                index[d] = 0;
+            }
+        }
+    }
+}
+
+fn too_small() -> Error {
+    Error::internal("a tensor is smaller than its dims")
+}
+
+/// Bytes of `count` elements of `N` bytes, if `length` bytes hold them.
+fn whole<const N: usize>(length: usize, count: usize) -> Option<usize> {
+    count.checked_mul(N).filter(|&bytes| bytes <= length)
+}
+
+/// Element `at`.
+fn take<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    bytes[at * N..].first_chunk().copied().unwrap_or([0; N])
+}
+
+fn put<const N: usize>(bytes: &mut [u8], at: usize, element: [u8; N]) {
+    bytes[at * N..][..N].copy_from_slice(&element);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    const ALL: [DType; 8] = [
+        DType::Bool,
+        DType::U8,
+        DType::I8,
+        DType::I32,
+        DType::I64,
+        DType::F16,
+        DType::F32,
+        DType::F64,
+    ];
+
+    fn layout<'a>(dtype: DType, dims: &'a [u32], dim_order: Option<&'a [u8]>) -> HostLayout<'a> {
+        HostLayout {
+            dtype,
+            dims,
+            dim_order,
+        }
+    }
+
+    /// Small integers as `dtype` has them.
+    fn encode(dtype: DType, values: &[i8]) -> Vec<u8> {
+        let one = |&x: &i8| match dtype {
+            DType::Bool => vec![u8::from(x != 0)],
+            DType::U8 | DType::I8 => x.to_le_bytes().to_vec(),
+            DType::I32 => i32::from(x).to_le_bytes().to_vec(),
+            DType::I64 => i64::from(x).to_le_bytes().to_vec(),
+            DType::F16 => f16::from(x).to_le_bytes().to_vec(),
+            DType::F32 => f32::from(x).to_le_bytes().to_vec(),
+            DType::F64 => f64::from(x).to_le_bytes().to_vec(),
+        };
+        values.iter().flat_map(one).collect()
+    }
+
+    fn staged(element: Element, values: &[i8]) -> Vec<u8> {
+        encode(
+            match element {
+                Element::F32 => DType::F32,
+                Element::F16 => DType::F16,
+                Element::I32 => DType::I32,
+            },
+            values,
+        )
+    }
+
+    #[test]
+    fn every_allowed_pair_converts_both_ways_in_any_order() {
+        let dims = [2, 3, 1, 2];
+        let (nhwc, reversed): (&[u8], &[u8]) = (&[0, 2, 3, 1], &[3, 2, 1, 0]);
+        for port in ALL {
+            for host in ALL.into_iter().filter(|&host| fits(host, port)) {
+                for element in [Element::F32, Element::F16, Element::I32] {
+                    let float = element != Element::I32;
+                    if float != port.is_float() || (element == Element::F16 && port != DType::F16) {
+                        continue;
+                    }
+                    let values: [i8; 12] = match (host, port) {
+                        (DType::Bool, _) => std::array::from_fn(|i| (i % 3 == 0).into()),
+                        (DType::U8, _) => std::array::from_fn(|i| i as i8 * 10),
+                        _ => std::array::from_fn(|i| i as i8 * 10 - 60),
+                    };
+                    for order in [None, Some(nhwc), Some(reversed)] {
+                        // Where row-major element i lies, by the definition of dim_order.
+                        let place = |i: usize| {
+                            let index = [i / 6, i / 2 % 3, 0, i % 2];
+                            let order = order.unwrap_or(&[0, 1, 2, 3]);
+                            order.iter().fold(0, |at, &d| {
+                                at * dims[usize::from(d)] as usize + index[usize::from(d)]
+                            })
+                        };
+                        let mut permuted = [0; 12];
+                        (0..12).for_each(|i| permuted[place(i)] = values[i]);
+                        let data = encode(host, &permuted);
+                        let layout = layout(host, &dims, order);
+                        check(&layout, data.len(), port, &dims).expect("fits");
+                        let mut staging = vec![0xAA; 12 * element.size_bytes() as usize];
+                        store(
+                            &HostTensor {
+                                layout,
+                                data: &data,
+                            },
+                            element,
+                            &mut staging,
+                        )
+                        .expect("store");
+                        let case = format!("{host:?} for {port:?} as {element:?}, {order:?}");
+                        assert_eq!(staging, staged(element, &values), "{case}");
+                        let mut back = vec![0x55; data.len() + 3];
+                        let mut out = HostTensorMut {
+                            layout,
+                            data: &mut back,
+                        };
+                        load(&staging, element, &mut out).expect("load");
+                        assert_eq!(back[..data.len()], data, "{case}");
+                        assert_eq!(back[data.len()..], [0x55; 3], "{case}: wrote beyond");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn wide_numbers_narrow_as_pytorch_narrows() {
+        let mut staging = [0u8; 12];
+        let big: Vec<u8> = [1i64 << 32 | 7, -1, i64::MIN]
+            .iter()
+            .flat_map(|x| x.to_le_bytes())
+            .collect();
+        let tensor = HostTensor {
+            layout: layout(DType::I64, &[3], None),
+            data: &big,
+        };
+        store(&tensor, Element::I32, &mut staging).expect("store");
+        let want: Vec<u8> = [7i32, -1, 0].iter().flat_map(|x| x.to_le_bytes()).collect();
+        assert_eq!(staging.as_slice(), want);
+        let f64s: Vec<u8> = [1e300f64, 0.1]
+            .iter()
+            .flat_map(|x| x.to_le_bytes())
+            .collect();
+        let tensor = HostTensor {
+            layout: layout(DType::F64, &[2], None),
+            data: &f64s,
+        };
+        store(&tensor, Element::F32, &mut staging).expect("store");
+        assert_eq!(staging[..4], f32::INFINITY.to_le_bytes());
+        assert_eq!(staging[4..8], 0.1f32.to_le_bytes());
+    }
+
+    #[test]
+    fn a_scalar_and_an_empty_tensor() {
+        let mut staging = [0u8; 16];
+        let scalar = HostTensor {
+            layout: layout(DType::F32, &[], Some(&[])),
+            data: &[1, 2, 3, 4],
+        };
+        check(&scalar.layout, 4, DType::F32, &[]).expect("scalar");
+        store(&scalar, Element::F32, &mut staging).expect("scalar");
+        assert_eq!(staging[..4], [1, 2, 3, 4]);
+        let empty = HostTensor {
+            layout: layout(DType::F32, &[2, 0], Some(&[1, 0])),
+            data: &[],
+        };
+        check(&empty.layout, 0, DType::F32, &[2, 0]).expect("empty");
+        store(&empty, Element::F32, &mut []).expect("empty");
+    }
+
+    #[test]
+    fn every_mistake_is_an_argument_error() {
+        let dims = [2, 3];
+        let max = [u32::MAX, u32::MAX, u32::MAX];
+        let cases = [
+            (layout(DType::I32, &dims, None), 24, "dtype"),
+            (layout(DType::F32, &[3, 2], None), 24, "dims"),
+            (layout(DType::F32, &[2, 3, 1], None), 24, "dims"),
+            (layout(DType::F32, &dims, None), 23, "23 bytes"),
+            (layout(DType::F64, &dims, None), 24, "needs 48"),
+            (layout(DType::F32, &dims, Some(&[0, 0])), 24, "permutation"),
+            (layout(DType::F32, &dims, Some(&[0, 2])), 24, "permutation"),
+            (layout(DType::F32, &dims, Some(&[0])), 24, "permutation"),
+        ];
+        for (layout, size_bytes, names) in cases {
+            let error = check(&layout, size_bytes, DType::F32, &dims).expect_err(names);
+            assert_eq!(error.kind, ErrorKind::InvalidArgument);
+            assert!(error.message.contains(names), "{}", error.message);
+        }
+        assert!(check(&layout(DType::F32, &max, None), 24, DType::F32, &max).is_err());
+    }
+}

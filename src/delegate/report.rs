@@ -1,0 +1,219 @@
+//! The report of a delegate as JSON text.
+
+use super::Delegate;
+use crate::ops::conv2d::plan::ConvAlgorithm;
+use crate::ops::conv2d::ConvReport;
+use crate::program::{Port, PortKind};
+use crate::tensor::DType;
+use std::fmt::Write as _;
+
+/// A JSON object or array being written. Numbers, strings and nested values only.
+struct Json {
+    text: String,
+    close: char,
+    first: bool,
+}
+
+impl Json {
+    fn object() -> Self {
+        Self {
+            text: "{".into(),
+            close: '}',
+            first: true,
+        }
+    }
+
+    fn array() -> Self {
+        Self {
+            text: "[".into(),
+            close: ']',
+            first: true,
+        }
+    }
+
+    fn separate(&mut self) {
+        if !std::mem::take(&mut self.first) {
+            self.text.push(',');
+        }
+    }
+
+    /// A member whose value is already JSON, numbers included.
+    fn raw(mut self, key: &str, value: impl std::fmt::Display) -> Self {
+        self.separate();
+        let _ = write!(self.text, "{}:{value}", quoted(key));
+        self
+    }
+
+    fn string(self, key: &str, value: &str) -> Self {
+        self.raw(key, quoted(value))
+    }
+
+    fn list(self, key: &str, numbers: &[u32]) -> Self {
+        let items = numbers.iter().fold(Self::array(), |array, n| array.item(n));
+        self.raw(key, items.end())
+    }
+
+    fn item(mut self, value: impl std::fmt::Display) -> Self {
+        self.separate();
+        let _ = write!(self.text, "{value}");
+        self
+    }
+
+    fn end(mut self) -> String {
+        self.text.push(self.close);
+        self.text
+    }
+}
+
+/// `text` in quotes, escaped.
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if u32::from(c) < 0x20 => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Name of an algorithm, as the option `conv_algorithm` knows it.
+fn algorithm_name(algorithm: ConvAlgorithm) -> &'static str {
+    match algorithm {
+        ConvAlgorithm::Pointwise => "pointwise",
+        ConvAlgorithm::Depthwise => "depthwise",
+        ConvAlgorithm::Direct => "direct",
+        ConvAlgorithm::Im2col { .. } => "im2col",
+    }
+}
+
+fn dtype_name(dtype: DType) -> &'static str {
+    match dtype {
+        DType::Bool => "bool",
+        DType::U8 => "uint8",
+        DType::I8 => "int8",
+        DType::I32 => "int32",
+        DType::I64 => "int64",
+        DType::F16 => "float16",
+        DType::F32 => "float32",
+        DType::F64 => "float64",
+    }
+}
+
+fn port(port: &Port) -> String {
+    let json = Json::object();
+    match port.kind {
+        PortKind::Integer(now) => json.string("kind", "integer").raw("value", now),
+        PortKind::Tensor(_) | PortKind::EmptyTensor => json
+            .string("kind", "tensor")
+            .string("dtype", dtype_name(port.dtype))
+            .list("dims", &port.dims)
+            .list("max_dims", &port.max_dims),
+    }
+    .end()
+}
+
+fn convolution(report: &ConvReport) -> String {
+    let g = &report.geometry;
+    let mut json = Json::object()
+        .raw("node", report.node)
+        .raw("n", g.n)
+        .raw("c_in", g.c_in)
+        .raw("h_in", g.h_in)
+        .raw("w_in", g.w_in)
+        .raw("c_out", g.c_out)
+        .raw("h_out", report.output[0])
+        .raw("w_out", report.output[1])
+        .list("kernel", &g.kernel)
+        .list("stride", &g.stride)
+        .list("padding", &g.padding)
+        .list("dilation", &g.dilation)
+        .raw("groups", g.groups)
+        .raw("transposed", g.transposed)
+        .string("algorithm", algorithm_name(report.algorithm));
+    if let ConvAlgorithm::Im2col {
+        h_out_tile,
+        w_out_tile,
+    } = report.algorithm
+    {
+        json = json
+            .raw("h_out_tile", h_out_tile)
+            .raw("w_out_tile", w_out_tile);
+    }
+    json.raw("tile_count", report.tile_count)
+        .raw("dispatch_count", report.dispatch_count)
+        .raw("workspace_bytes", report.workspace_bytes)
+        .raw("moved_bytes", report.moved_bytes)
+        .string("reason", &report.reason)
+        .end()
+}
+
+/// Everything that is known of `delegate`.
+pub(super) fn json(delegate: &Delegate) -> crate::error::Result<String> {
+    let (program, barriers) = delegate.current()?;
+    let memory = delegate.memory()?;
+    let device = delegate.device();
+    let array = |items: Vec<String>| items.iter().fold(Json::array(), Json::item).end();
+    let device = Json::object()
+        .string("name", device.name())
+        .raw("index", device.index())
+        .string(
+            "class",
+            &format!("{:?}", device.limits().class).to_lowercase(),
+        )
+        .end();
+    let memory = Json::object()
+        .raw("workspace_bytes", memory.workspace_bytes)
+        .raw("workspace_budget_bytes", delegate.options().workspace_bytes)
+        .raw("activation_bytes", memory.activation_bytes)
+        .raw("weight_bytes", memory.weight_bytes)
+        .raw("staging_bytes", memory.staging_bytes)
+        .raw("driver_bytes", memory.total_bytes())
+        .raw("driver_allocations", memory.allocations)
+        .end();
+    let commands = Json::object()
+        .raw("dispatches", program.dispatches.len())
+        .raw("barriers", barriers)
+        .raw("constants", program.uploads.len())
+        .end();
+    Ok(Json::object()
+        .string("etvk", env!("CARGO_PKG_VERSION"))
+        .raw("device", device)
+        .raw("memory", memory)
+        .raw("commands", commands)
+        .raw("inputs", array(program.inputs.iter().map(port).collect()))
+        .raw("outputs", array(program.outputs.iter().map(port).collect()))
+        .raw(
+            "convolutions",
+            array(program.convolutions.iter().map(convolution).collect()),
+        )
+        .end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_escaped_and_nested() {
+        let inner = Json::array()
+            .item(1)
+            .item(quoted("a\"b\\c\n\u{1}\u{e9}"))
+            .end();
+        let text = Json::object()
+            .raw("x", inner)
+            .list("none", &[])
+            .list("two", &[1, 2])
+            .end();
+        assert_eq!(
+            text,
+            "{\"x\":[1,\"a\\\"b\\\\c\\u000a\\u0001\u{e9}\"],\"none\":[],\"two\":[1,2]}"
+        );
+    }
+}

@@ -1,0 +1,344 @@
+//! The C ABI: what `include/etvk.h` declares. Raw pointers become checked references here, and
+//! nowhere else; nothing panics or throws across.
+
+mod call;
+mod convert;
+mod named_data;
+mod registry;
+mod types;
+
+pub use types::*;
+
+use crate::delegate::Delegate;
+use crate::error::{Error, Result};
+use crate::log_sink;
+use crate::options::Options;
+use crate::vk::{validation, Device};
+use call::{copy_text, guard, write, LAST_ERROR};
+use registry::{with_delegate, REGISTRY};
+use std::ffi::{c_char, CStr};
+
+/// ETVK_ABI_VERSION of the library that is loaded.
+#[no_mangle]
+pub extern "C" fn etvk_abi_version() -> u32 {
+    ETVK_ABI_VERSION
+}
+
+/// ETVK_VERSION of the library that is loaded, such as "0.1.0".
+#[no_mangle]
+pub extern "C" fn etvk_version() -> *const c_char {
+    VERSION.as_ptr()
+}
+
+/// ETVK_VERSION with its NUL.
+const VERSION: &CStr =
+    match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(text) => text,
+        Err(_) => c"",
+    };
+
+/// Name of a status, such as "ETVK_STATUS_OK"; never null, whatever the number.
+#[no_mangle]
+pub extern "C" fn etvk_status_name(status: i32) -> *const c_char {
+    types::status_name(status).as_ptr()
+}
+
+/// What went wrong in this thread's last call; empty when nothing did. Never null.
+#[no_mangle]
+pub extern "C" fn etvk_last_error() -> *const c_char {
+    // The thread may be ending, its storage gone.
+    LAST_ERROR
+        .try_with(|last| last.borrow().as_ptr())
+        .unwrap_or(c"".as_ptr())
+}
+
+/// ETVK_STATUS_OK when a Vulkan device can be opened with these options (null and 0 for none). With
+/// validation on it also fails with messages that no call has reported yet.
+///
+/// # Safety
+/// As in the rules at the top of the header.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_probe(options: *const etvk_option, option_count: u32) -> etvk_status {
+    guard(|| {
+        // SAFETY: the caller says that `options` points at that many.
+        let options = resolve(unsafe { convert::options(options, option_count) }?)?;
+        let device = Device::open(&options)?;
+        drop(device);
+        if options.validation {
+            validation::check()?;
+        }
+        Ok(())
+    })
+}
+
+fn resolve(pairs: Vec<(&str, &str)>) -> Result<Options> {
+    let options = Options::from_environment(&pairs)?;
+    if let Some(level) = options.log {
+        log_sink::set_level(level);
+    }
+    Ok(options)
+}
+
+/// Loads a program: parses the blob, compiles it for its largest input sizes, uploads constants.
+/// The blob and the named data may be freed when it returns.
+///
+/// # Safety
+/// As in the rules at the top of the header.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_delegate_create(
+    info: *const etvk_create_info,
+    out: *mut *mut etvk_delegate,
+) -> etvk_status {
+    guard(|| {
+        call::check_out(out, "out")?;
+        // SAFETY: the caller says that `info` points at `struct_size` bytes.
+        let info = unsafe { convert::create_info(info) }?;
+        // SAFETY: as above, for what the structure points at.
+        let (options, blob) = unsafe {
+            (
+                convert::options(info.options, info.option_count)?,
+                call::slice(info.blob.cast::<u8>(), info.blob_size_bytes, "blob")?,
+            )
+        };
+        let named = named_data::NamedData::new(&info);
+        let delegate = Delegate::create(blob, &resolve(options)?, &named)?;
+        convert::check_ports(&delegate)?;
+        // SAFETY: `out` was checked above.
+        unsafe { write(out, REGISTRY.add(delegate), "out") }
+    })
+}
+
+/// Ends a delegate and frees all that it held. Null, and what was destroyed before, are ignored.
+///
+/// # Safety
+/// As in the rules at the top of the header.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_delegate_destroy(delegate: *mut etvk_delegate) {
+    guard(|| {
+        let Some(entry) = REGISTRY.remove(delegate) else {
+            return Ok(());
+        };
+        let validated = entry.delegate.device().validated();
+        drop(entry);
+        if validated {
+            validation::check()?;
+        }
+        Ok(())
+    });
+}
+
+/// Number of inputs.
+///
+/// # Safety
+/// As in the rules at the top of the header.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_delegate_input_count(
+    delegate: *const etvk_delegate,
+    out: *mut u32,
+) -> etvk_status {
+    with_delegate(delegate, |d| {
+        // SAFETY: the caller says that `out` is writable; `write` checks what can be checked.
+        unsafe { write(out, count(d.program()?.inputs.len())?, "out") }
+    })
+}
+
+/// Number of outputs.
+///
+/// # Safety
+/// As in the rules at the top of the header.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_delegate_output_count(
+    delegate: *const etvk_delegate,
+    out: *mut u32,
+) -> etvk_status {
+    with_delegate(delegate, |d| {
+        // SAFETY: as in `etvk_delegate_input_count`.
+        unsafe { write(out, count(d.program()?.outputs.len())?, "out") }
+    })
+}
+
+/// Describes one input.
+///
+/// # Safety
+/// As in the rules at the top of the header.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_delegate_input(
+    delegate: *const etvk_delegate,
+    index: u32,
+    out: *mut etvk_port,
+) -> etvk_status {
+    with_delegate(delegate, |d| {
+        let port = convert::port(pick(&d.program()?.inputs, index, "inputs")?)?;
+        // SAFETY: as in `etvk_delegate_input_count`.
+        unsafe { write(out, port, "out") }
+    })
+}
+
+/// Describes one output.
+///
+/// # Safety
+/// As in the rules at the top of the header.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_delegate_output(
+    delegate: *const etvk_delegate,
+    index: u32,
+    out: *mut etvk_port,
+) -> etvk_status {
+    with_delegate(delegate, |d| {
+        let port = convert::port(pick(&d.program()?.outputs, index, "outputs")?)?;
+        // SAFETY: as in `etvk_delegate_input_count`.
+        unsafe { write(out, port, "out") }
+    })
+}
+
+/// Sets the dims of all inputs at once, each at most its max_dims; on error nothing changes.
+/// Afterwards the outputs tell their new dims.
+///
+/// # Safety
+/// As in the rules at the top of the header.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_delegate_resize(
+    delegate: *mut etvk_delegate,
+    inputs: *const etvk_input_shape,
+    input_count: u32,
+) -> etvk_status {
+    with_delegate(delegate, |d| {
+        // SAFETY: the caller says that `inputs` points at that many.
+        let inputs = unsafe { call::slice(inputs, call::size(input_count)?, "inputs") }?;
+        d.resize(&convert::shapes(inputs, &d.program()?.inputs)?)
+    })
+}
+
+/// Runs once and waits. Outputs are written only on success. An output's memory may overlap an
+/// input's, but not another output's.
+///
+/// # Safety
+/// As in the rules at the top of the header.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_delegate_execute(
+    delegate: *mut etvk_delegate,
+    inputs: *const etvk_tensor,
+    input_count: u32,
+    outputs: *const etvk_tensor,
+    output_count: u32,
+) -> etvk_status {
+    with_delegate(delegate, |d| {
+        // SAFETY: the caller says that both point at that many, and each tensor at its bytes.
+        unsafe {
+            let inputs = call::slice(inputs, call::size(input_count)?, "inputs")?;
+            let outputs = call::slice(outputs, call::size(output_count)?, "outputs")?;
+            convert::Tensors::new(inputs, outputs)?
+                .with(|inputs, outputs| d.execute(inputs, outputs))
+        }
+    })
+}
+
+/// Device memory by kind.
+///
+/// # Safety
+/// As in the rules at the top of the header.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_delegate_memory(
+    delegate: *const etvk_delegate,
+    out: *mut etvk_memory,
+) -> etvk_status {
+    with_delegate(delegate, |d| {
+        let memory = d.memory()?;
+        let memory = etvk_memory {
+            workspace_bytes: memory.workspace_bytes,
+            workspace_budget_bytes: d.options().workspace_bytes,
+            activation_bytes: memory.activation_bytes,
+            weight_bytes: memory.weight_bytes,
+            staging_bytes: memory.staging_bytes,
+            driver_bytes: memory.total_bytes(),
+            driver_allocations: memory.allocations,
+        };
+        // SAFETY: as in `etvk_delegate_input_count`.
+        unsafe { write(out, memory, "out") }
+    })
+}
+
+/// Number of convolutions.
+///
+/// # Safety
+/// As in the rules at the top of the header.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_delegate_convolution_count(
+    delegate: *const etvk_delegate,
+    out: *mut u32,
+) -> etvk_status {
+    with_delegate(delegate, |d| {
+        // SAFETY: as in `etvk_delegate_input_count`.
+        unsafe { write(out, count(d.program()?.convolutions.len())?, "out") }
+    })
+}
+
+/// How one convolution is done for the current dims.
+///
+/// # Safety
+/// As in the rules at the top of the header.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_delegate_convolution(
+    delegate: *const etvk_delegate,
+    index: u32,
+    out: *mut etvk_convolution,
+) -> etvk_status {
+    with_delegate(delegate, |d| {
+        let program = d.program()?;
+        let report = pick(&program.convolutions, index, "convolutions")?;
+        // SAFETY: as in `etvk_delegate_input_count`.
+        unsafe { write(out, convert::convolution(report), "out") }
+    })
+}
+
+/// Everything that is known of the delegate, as JSON text. Writes at most size bytes, the NUL
+/// included, and to *needed (may be null) the whole length with the NUL. buffer may be null when
+/// size is 0.
+///
+/// # Safety
+/// As in the rules at the top of the header.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_delegate_report(
+    delegate: *const etvk_delegate,
+    buffer: *mut c_char,
+    size: usize,
+    needed: *mut usize,
+) -> etvk_status {
+    with_delegate(delegate, |d| {
+        // SAFETY: the caller says that `buffer` has `size` bytes and that `needed` is writable.
+        unsafe { copy_text(&d.report()?, buffer, size, needed) }
+    })
+}
+
+/// Name of the device, written as etvk_delegate_report writes.
+///
+/// # Safety
+/// As in the rules at the top of the header.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_delegate_device_name(
+    delegate: *const etvk_delegate,
+    buffer: *mut c_char,
+    size: usize,
+    needed: *mut usize,
+) -> etvk_status {
+    with_delegate(delegate, |d| {
+        // SAFETY: as in `etvk_delegate_report`.
+        unsafe { copy_text(d.device().name(), buffer, size, needed) }
+    })
+}
+
+fn count(length: usize) -> Result<u32> {
+    u32::try_from(length).map_err(|_| Error::internal("more than 2^32 of them"))
+}
+
+fn pick<'a, T>(items: &'a [T], index: u32, what: &str) -> Result<&'a T> {
+    usize::try_from(index)
+        .ok()
+        .and_then(|i| items.get(i))
+        .ok_or_else(|| {
+            Error::argument(format!(
+                "index {index}, the program has {} {what}",
+                items.len()
+            ))
+        })
+}

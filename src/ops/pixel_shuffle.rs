@@ -1,0 +1,97 @@
+//! Channels to space and back: one copy between two windows of rank 6.
+
+use super::window::{permute, split};
+use super::{Args, Op};
+use crate::builder::ProgramBuilder;
+use crate::error::{Error, Result};
+use crate::graph::ValueId;
+use crate::ops::copy::dense_layout;
+use crate::tensor::Tensor;
+
+/// A call of `aten.pixel_shuffle` or `aten.pixel_unshuffle`.
+pub struct PixelShuffle {
+    input: ValueId,
+    factor: u32,
+    direction: Direction,
+    output: ValueId,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Direction {
+    /// `[c r r, h, w]` to `[c, h r, w r]`.
+    Shuffle,
+    /// `[c, h r, w r]` to `[c r r, h, w]`.
+    Unshuffle,
+}
+
+impl Op for PixelShuffle {
+    const NAMES: &'static [&'static str] =
+        &["aten.pixel_shuffle.default", "aten.pixel_unshuffle.default"];
+
+    fn parse(args: &Args<'_>) -> Result<Self> {
+        args.expect_len(3)?;
+        let factor = args.int(1)?;
+        Ok(Self {
+            input: args.tensor(0)?,
+            factor: u32::try_from(factor)
+                .ok()
+                .filter(|&r| r > 0)
+                .ok_or_else(|| Error::blob(format!("factor {factor}")))?,
+            direction: if args.op() == "aten.pixel_shuffle.default" {
+                Direction::Shuffle
+            } else {
+                Direction::Unshuffle
+            },
+            output: args.output()?,
+        })
+    }
+
+    fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
+        let source = program.tensor(self.input)?;
+        let (rank, r) = (source.dims.len(), self.factor);
+        let wrong = || Error::blob(format!("factor {r} of dims {:?}", source.dims));
+        let Some(c) = rank.checked_sub(3) else {
+            return Err(wrong());
+        };
+        let mut dims = source.dims.clone();
+        let square = r.checked_mul(r).ok_or_else(wrong)?;
+        match self.direction {
+            Direction::Shuffle => {
+                dims[c] /= square;
+                for d in [c + 1, c + 2] {
+                    dims[d] = dims[d].checked_mul(r).ok_or_else(wrong)?;
+                }
+            }
+            Direction::Unshuffle => {
+                dims[c] = dims[c].checked_mul(square).ok_or_else(wrong)?;
+                dims[c + 1] /= r;
+                dims[c + 2] /= r;
+            }
+        }
+        let target = program.output_any(self.output, &dims, dense_layout(&source))?;
+        let (deep, wide) = match self.direction {
+            Direction::Shuffle => (&source, &target),
+            Direction::Unshuffle => (&target, &source),
+        };
+        let (deep, wide) = (channel_view(deep, r)?, space_view(wide, r)?);
+        match self.direction {
+            Direction::Shuffle => program.copy(&deep, &wide),
+            Direction::Unshuffle => program.copy(&wide, &deep),
+        }
+    }
+}
+
+/// `[.., c r r, h, w]` as `[.., c, r, r, h, w]`.
+fn channel_view(t: &Tensor, r: u32) -> Result<Tensor> {
+    let c = t.dims.len() - 3;
+    split(t, c, &[t.dims[c] / (r * r), r, r])
+}
+
+/// `[.., c, h r, w r]` as `[.., c, r, r, h, w]`.
+fn space_view(t: &Tensor, r: u32) -> Result<Tensor> {
+    let c = t.dims.len() - 3;
+    let rows = split(t, c + 1, &[t.dims[c + 1] / r, r])?;
+    let both = split(&rows, c + 3, &[rows.dims[c + 3] / r, r])?;
+    let order = [0, 2, 4, 1, 3].map(|d| c + d);
+    permute(&both, &(0..c).chain(order).collect::<Vec<_>>())
+}
