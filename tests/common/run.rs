@@ -62,8 +62,10 @@ fn run_on(device: &Arc<Device>, blob: &[u8], inputs: &[Array]) -> Result<Vec<Arr
     let program = compile(&graph, &bound_shapes(&graph)?, device.limits(), &options())?;
     let plan = plan_memory(&program, device.limits())?;
     let data = Inline(blob);
-    let mut session = Session::create(device, &program, &plan, &graph.constants, &data)?;
-    let recording = session.record(&program, &plan)?;
+    let mut session = Session::create(device, &program, &plan, &|upload, read| {
+        data.with_bytes(&graph.constants[upload.constant.0 as usize], read)
+    })?;
+    let (recording, _) = session.commit(session.prepare(&program, &plan)?);
     for (port, array) in program.inputs.iter().zip(inputs) {
         if let PortKind::Tensor(buffer) = port.kind {
             let device_type = stored(port.element);
