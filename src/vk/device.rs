@@ -1,7 +1,7 @@
 //! The open device: its features and its queue. One per physical device, shared by
 //! all delegates; the last one to go destroys it.
 
-use super::instance::{offers, Instance, Validation};
+use super::instance::{offers, Instance, Validation, LIFETIME};
 use super::memory::buffer_info;
 use super::physical::{candidate, choose, describe, Candidate};
 use super::pipeline::Pipelines;
@@ -37,16 +37,29 @@ pub struct Device {
 
 static SHARED: Mutex<Vec<Weak<Device>>> = Mutex::new(Vec::new());
 
+/// What was seen while [`LIFETIME`] was held.
+#[derive(Default)]
+struct Alive {
+    devices: Vec<Arc<Device>>,
+    instances: Vec<Arc<Instance>>,
+}
+
 impl Device {
     /// The device that `options` ask for: an open one if it is still good, else a new one.
     pub fn open(options: &Options) -> Result<Arc<Self>> {
+        // Whatever is looked at may be down to this owner: it must end after the guard is gone.
+        let mut alive = Alive::default();
+        let _lifetime = lock(&LIFETIME);
+        Self::find_or_create(options, &mut alive)
+    }
+
+    fn find_or_create(options: &Options, alive: &mut Alive) -> Result<Arc<Self>> {
         let validation = if options.validation {
             Validation::On
         } else {
             Validation::Off
         };
-        let mut shared = lock(&SHARED);
-        let instance = Instance::shared(validation)?;
+        let instance = Instance::shared(validation, &mut alive.instances)?;
         // SAFETY: the instance is alive.
         let physical = unsafe { instance.handle.enumerate_physical_devices() }
             .map_err(|e| failure("no Vulkan device: vkEnumeratePhysicalDevices", e))?;
@@ -55,14 +68,18 @@ impl Device {
             .map(|&device| candidate(&instance.handle, device))
             .collect();
         let (index, queue_family) = choose(&candidates, options.device_index)?;
+        let mut shared = lock(&SHARED);
         shared.retain(|weak| weak.strong_count() > 0);
-        let good = |device: &Arc<Self>| {
+        alive
+            .devices
+            .extend(shared.iter().filter_map(Weak::upgrade));
+        let good = |device: &&Arc<Self>| {
             device.index == index
                 && Arc::ptr_eq(&device.instance, &instance)
                 && !device.lost.load(Ordering::Acquire)
         };
-        if let Some(device) = shared.iter().filter_map(Weak::upgrade).find(good) {
-            return Ok(device);
+        if let Some(device) = alive.devices.iter().find(good) {
+            return Ok(device.clone());
         }
         let device = Arc::new(Self::create(
             instance,
@@ -268,6 +285,7 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
+        let _lifetime = lock(&LIFETIME);
         // SAFETY: buffers, recordings and sessions held this device and are gone, so nothing of it
         // is in use; the allocator and the pipelines go first, each exactly once.
         unsafe {
