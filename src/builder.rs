@@ -196,6 +196,11 @@ impl<'a> ProgramBuilder<'a> {
         Ok(self.graph.tensor(self.resolve(id))?.constant)
     }
 
+    /// Whether a node or the host reads `id`: results that nobody reads need not be computed.
+    pub fn is_used(&self, id: ValueId) -> bool {
+        self.graph.outputs.contains(&id) || self.readers.get(id.0 as usize).is_some_and(|&n| n > 0)
+    }
+
     /// Whether `id` is read by nobody but the host, so that a kernel may write it into staging.
     fn only_output(&self, id: ValueId) -> Option<usize> {
         let mut places = self

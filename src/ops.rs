@@ -3,6 +3,7 @@
 //! An operator is one file under `ops/`, its shader(s), one line in [`OPS`] and one test.
 
 pub mod args;
+pub mod batch_norm;
 pub mod binary;
 pub mod cat;
 pub mod conv2d;
@@ -10,10 +11,22 @@ pub mod copy;
 pub mod create;
 pub mod elementwise;
 pub mod expand;
+pub mod gather;
+pub mod gemm;
+pub mod grid_sampler;
+pub mod matmul;
+pub mod norm;
+pub mod pad;
 pub mod permute;
 pub mod pixel_shuffle;
+pub mod planes;
+pub mod pool;
+pub mod reduce;
+pub mod resample;
+pub mod rows;
 pub mod select;
 pub mod slice;
+pub mod softmax;
 pub mod symint;
 pub mod unary;
 pub mod view;
@@ -71,6 +84,7 @@ const fn op<T: Op>() -> OpEntry {
 
 /// Every operator of this backend. Add one line here.
 pub static OPS: &[OpEntry] = &[
+    op::<batch_norm::BatchNorm>(),
     op::<binary::Binary>(),
     op::<cat::Cat>(),
     op::<conv2d::Conv2d>(),
@@ -79,14 +93,23 @@ pub static OPS: &[OpEntry] = &[
     op::<create::Full>(),
     op::<expand::Expand>(),
     op::<expand::Repeat>(),
+    op::<gather::Gather>(),
+    op::<grid_sampler::GridSampler>(),
+    op::<matmul::Matmul>(),
+    op::<norm::Norm>(),
+    op::<pad::Pad>(),
     op::<permute::Flip>(),
     op::<permute::Permute>(),
     op::<pixel_shuffle::PixelShuffle>(),
+    op::<pool::Pool>(),
+    op::<reduce::Reduce>(),
+    op::<resample::Resample>(),
     op::<select::Where>(),
     op::<slice::Select>(),
     op::<slice::Slice>(),
     op::<slice::Split>(),
     op::<slice::Unfold>(),
+    op::<softmax::Softmax>(),
     op::<symint::SymInt>(),
     op::<unary::Unary>(),
     op::<view::Squeeze>(),

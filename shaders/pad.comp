@@ -1,0 +1,60 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#pragma variants plain: ; half: HALF
+// A window with a border of one value around it. One invocation = one element of a loop of RANK
+// sizes over the target.
+#include "workgroup.glsl"
+#include "element.glsl"
+
+layout(constant_id = 3) const uint RANK = 1;
+layout(constant_id = 4) const uint SOURCE = 0;
+layout(constant_id = 5) const uint TARGET = 0;
+
+INPUT(0, source, SOURCE)
+OUTPUT(1, target, TARGET)
+
+layout(push_constant) uniform Push {
+  uint count;
+  int source_offset;
+  int target_offset;
+  // Bits of a float, or of an int where the target holds those.
+  uint value;
+  uint sizes[5];
+  int source_strides[5];
+  int target_strides[5];
+  // Border before the source, and the source's size.
+  uint before[5];
+  uint source_sizes[5];
+};
+
+void main() {
+  uint rest = line_index();
+  if (rest >= count) {
+    return;
+  }
+  int from = source_offset;
+  int to = target_offset;
+  bool inside = true;
+  for (int d = int(RANK) - 1; d >= 0; --d) {
+    uint i = d > 0 ? rest % sizes[d] : rest;
+    rest /= sizes[d];
+    to += int(i) * target_strides[d];
+    // Wraps to a large number before the source.
+    i -= before[d];
+    inside = inside && i < source_sizes[d];
+    from += int(i) * source_strides[d];
+  }
+  if (TARGET == I32) {
+    int x = int(value);
+    if (inside) {
+      x = source_int(from);
+    }
+    target_set_int(to, x);
+  } else {
+    float x = uintBitsToFloat(value);
+    if (inside) {
+      x = source_float(from);
+    }
+    target_set_float(to, x);
+  }
+}

@@ -1,0 +1,98 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#pragma variants plain: ; half: HALF; int: INTEGER
+// Reduces each row to one element. The `int` variant computes in integers.
+#include "workgroup.glsl"
+#include "element.glsl"
+#include "nan.glsl"
+#define ROWS_EXTRA
+#include "rows.glsl"
+
+layout(constant_id = 5) const uint SOURCE = 0;
+layout(constant_id = 6) const uint TARGET = 0;
+layout(constant_id = 7) const uint KIND = 0;
+const uint SUM = 0u;
+const uint MEAN = 1u;
+const uint AMAX = 2u;
+const uint AMIN = 3u;
+const uint ARGMAX = 4u;
+const uint ARGMIN = 5u;
+
+INPUT(0, source, SOURCE)
+OUTPUT(1, target, TARGET)
+
+#ifdef INTEGER
+#define VALUE int
+#define LOAD source_int
+#define STORE target_set_int
+#define LOWEST -2147483647 - 1
+#define HIGHEST 2147483647
+bool is_nan(int x) {
+  return false;
+}
+#else
+#define VALUE float
+#define LOAD source_float
+#define STORE target_set_float
+#define LOWEST -INFINITY
+#define HIGHEST INFINITY
+#endif
+
+shared VALUE values[ROWS_LIMIT];
+shared uint indices[ROWS_LIMIT];
+
+VALUE best;
+uint best_index;
+
+// NaN wins; then the larger (or smaller) value; then the first.
+void take(VALUE x, uint i) {
+  if (KIND <= MEAN) {
+    best += x;
+    return;
+  }
+  bool better;
+  if (is_nan(x) != is_nan(best)) {
+    better = is_nan(x);
+  } else if (is_nan(x) || x == best) {
+    better = i < best_index;
+  } else {
+    better = KIND == AMAX || KIND == ARGMAX ? x > best : x < best;
+  }
+  if (better) {
+    best = x;
+    best_index = i;
+  }
+}
+
+void main() {
+  uint row = line_index();
+  bool live = row < outer_count;
+  ivec2 start = row_start(live ? row : 0u);
+  best = KIND <= MEAN ? VALUE(0) : (KIND == AMAX || KIND == ARGMAX ? LOWEST : HIGHEST);
+  best_index = 0xffffffffu;
+  for (uint i = gl_LocalInvocationID.y; i < inner_count; i += gl_WorkGroupSize.y) {
+    take(LOAD(start.x + row_element(i).x), i);
+  }
+  values[row_slot()] = best;
+  indices[row_slot()] = best_index;
+  for (uint half_rows = gl_WorkGroupSize.y / 2u; half_rows > 0u; half_rows /= 2u) {
+    barrier();
+    if (gl_LocalInvocationID.y < half_rows) {
+      uint other = row_slot() + half_rows * gl_WorkGroupSize.x;
+      take(values[other], indices[other]);
+      values[row_slot()] = best;
+      indices[row_slot()] = best_index;
+    }
+  }
+  if (!live || gl_LocalInvocationID.y != 0u) {
+    return;
+  }
+  if (KIND >= ARGMAX) {
+    target_set_int(start.y, int(best_index));
+  } else if (KIND == MEAN) {
+    // The mean of nothing is NaN.
+    STORE(start.y, inner_count == 0u ? VALUE(NOT_A_NUMBER) : best / VALUE(inner_count));
+  } else {
+    STORE(start.y, best);
+  }
+}

@@ -1,0 +1,72 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#pragma variants plain: ; half: HALF
+// Softmax of each row, or its logarithm. A row that is all -inf gives NaN, as in PyTorch.
+#include "workgroup.glsl"
+#include "element.glsl"
+#include "nan.glsl"
+#define ROWS_EXTRA
+#include "rows.glsl"
+
+layout(constant_id = 5) const uint SOURCE = 0;
+layout(constant_id = 6) const uint TARGET = 0;
+layout(constant_id = 7) const uint LOGARITHM = 0;
+
+INPUT(0, source, SOURCE)
+OUTPUT(1, target, TARGET)
+
+shared float partial[ROWS_LIMIT];
+
+// Largest value (step 0) or sum (step 1) over the invocations of a row; all of them get it.
+float across(float x, uint step) {
+  partial[row_slot()] = x;
+  for (uint half_rows = gl_WorkGroupSize.y / 2u; half_rows > 0u; half_rows /= 2u) {
+    barrier();
+    if (gl_LocalInvocationID.y < half_rows) {
+      float other = partial[row_slot() + half_rows * gl_WorkGroupSize.x];
+      x = step == 0u ? max(x, other) : x + other;
+      partial[row_slot()] = x;
+    }
+  }
+  barrier();
+  float result = partial[gl_LocalInvocationID.x];
+  barrier();
+  return result;
+}
+
+// exp() below the smallest denormal is 0; drivers that clamp its argument would not say so.
+float exponential(float x) {
+  return x < -104.0 ? 0.0 : exp(x);
+}
+
+void main() {
+  uint row = line_index();
+  bool live = row < outer_count;
+  ivec2 start = row_start(live ? row : 0u);
+  uint first = gl_LocalInvocationID.y;
+  float largest = -INFINITY;
+  for (uint i = first; i < inner_count; i += gl_WorkGroupSize.y) {
+    largest = max(largest, source_float(start.x + row_element(i).x));
+  }
+  largest = across(largest, 0u);
+  // A NaN anywhere, and inf - inf, make the sum NaN whatever max() does with them.
+  float sum = 0.0;
+  bool broken = false;
+  for (uint i = first; i < inner_count; i += gl_WorkGroupSize.y) {
+    float x = source_float(start.x + row_element(i).x) - largest;
+    broken = broken || is_nan(x);
+    sum += exponential(x);
+  }
+  sum = across(broken ? NOT_A_NUMBER : sum, 1u);
+  float offset = LOGARITHM == 1u ? log(sum) : 0.0;
+  float scale = 1.0 / sum;
+  if (!live) {
+    return;
+  }
+  for (uint i = first; i < inner_count; i += gl_WorkGroupSize.y) {
+    ivec2 at = start + row_element(i);
+    float x = source_float(at.x) - largest;
+    float y = LOGARITHM == 1u ? x - offset : exponential(x) * scale;
+    target_set_float(at.y, is_nan(sum) ? NOT_A_NUMBER : y);
+  }
+}
