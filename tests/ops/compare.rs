@@ -3,7 +3,9 @@ use super::reference::{assert_close, elementwise, Array, EXACT};
 use super::run::{plain, Arg, Call, FORCED_HALF};
 use etvk::tensor::DType::{Bool, F32, I32};
 
-const COMPARISONS: &[(&str, fn(f64, f64) -> bool)] = &[
+type Compare = fn(f64, f64) -> bool;
+
+const COMPARISONS: &[(&str, Compare)] = &[
     ("aten.eq.Tensor", |a, b| a == b),
     ("aten.ne.Tensor", |a, b| a != b),
     ("aten.lt.Tensor", |a, b| a < b),
@@ -57,7 +59,6 @@ fn comparisons_are_exact() {
 #[test]
 fn comparisons_with_numbers() {
     let values = [-2.0, -0.5, 0.0, 0.5, 1.0, f64::INFINITY, f64::NAN];
-    type Compare = fn(f64, f64) -> bool;
     let cases: &[(&'static str, Compare)] = &[
         ("aten.eq.Scalar", |a, b| a == b),
         ("aten.ne.Scalar", |a, b| a != b),

@@ -17,7 +17,8 @@ fn integers_stay_integers() {
         -2_147_483_647.0,
     ];
     let x = Array::new(I32, &[9], &values);
-    let cases: &[(&'static str, &[Arg], fn(i32) -> i32)] = &[
+    type Case = (&'static str, &'static [Arg], fn(i32) -> i32);
+    let cases: &[Case] = &[
         ("aten.abs.default", &[], i32::wrapping_abs),
         ("aten.neg.default", &[], i32::wrapping_neg),
         ("aten.relu.default", &[], |x| x.max(0)),

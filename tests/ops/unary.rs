@@ -3,7 +3,7 @@ use super::reference::{
     assert_close, elementwise, erf, erfc, relative, rounded, Array, Tolerance, EXACT,
 };
 use super::run::{plain, Arg, Call, Typed, ETVK_STATUS_UNSUPPORTED, FORCED_HALF};
-use etvk::tensor::DType::{self, Bool, F16, F32, I32, I8, U8};
+use etvk::tensor::DType::{Bool, F16, F32};
 
 /// Numbers that kernels must not treat as others; no denormals, which devices may flush.
 const SPECIAL: &[f64] = &[
@@ -343,7 +343,8 @@ fn fp16_and_forced_fp16() {
 
 #[test]
 fn predicates_give_booleans() {
-    let cases: &[(&'static str, fn(f64) -> bool)] = &[
+    type Predicate = fn(f64) -> bool;
+    let cases: &[(&'static str, Predicate)] = &[
         ("aten.logical_not.default", |x| x == 0.0),
         ("aten.isnan.default", f64::is_nan),
         ("aten.isinf.default", f64::is_infinite),
