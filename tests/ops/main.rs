@@ -10,7 +10,10 @@ mod reference;
 mod run;
 
 mod binary;
+mod compare;
 mod create;
+mod integers;
 mod select;
 mod symint;
 mod unary;
+mod windows;
