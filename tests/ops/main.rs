@@ -10,6 +10,7 @@ mod reference;
 mod run;
 
 mod binary;
+mod conv2d;
 mod create;
 mod select;
 mod symint;
