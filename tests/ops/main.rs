@@ -11,6 +11,7 @@ mod run;
 
 mod binary;
 mod compare;
+mod conv2d;
 mod create;
 mod integers;
 mod select;
