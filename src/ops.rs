@@ -4,9 +4,12 @@
 
 pub mod args;
 pub mod batch_norm;
+pub mod binary;
 pub mod cat;
 pub mod conv2d;
 pub mod copy;
+pub mod create;
+pub mod elementwise;
 pub mod expand;
 pub mod gather;
 pub mod grid_sampler;
@@ -19,12 +22,16 @@ pub mod pool;
 pub mod reduce;
 pub mod resample;
 pub mod rows;
+pub mod select;
 pub mod slice;
 pub mod softmax;
+pub mod symint;
+pub mod unary;
 pub mod view;
 pub mod window;
 
 pub use args::Args;
+pub use elementwise::Scalar;
 
 use crate::builder::ProgramBuilder;
 use crate::error::Result;
@@ -76,9 +83,12 @@ const fn op<T: Op>() -> OpEntry {
 /// Every operator of this backend. Add one line here.
 pub static OPS: &[OpEntry] = &[
     op::<batch_norm::BatchNorm>(),
+    op::<binary::Binary>(),
     op::<cat::Cat>(),
     op::<conv2d::Conv2d>(),
     op::<copy::Copy>(),
+    op::<create::Arange>(),
+    op::<create::Full>(),
     op::<expand::Expand>(),
     op::<expand::Repeat>(),
     op::<gather::Gather>(),
@@ -91,11 +101,14 @@ pub static OPS: &[OpEntry] = &[
     op::<pool::Pool>(),
     op::<reduce::Reduce>(),
     op::<resample::Resample>(),
+    op::<select::Where>(),
     op::<slice::Select>(),
     op::<slice::Slice>(),
     op::<slice::Split>(),
     op::<slice::Unfold>(),
     op::<softmax::Softmax>(),
+    op::<symint::SymInt>(),
+    op::<unary::Unary>(),
     op::<view::Squeeze>(),
     op::<view::Unsqueeze>(),
     op::<view::View>(),

@@ -1,0 +1,46 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#pragma variants plain: ; half: HALF
+// target[i] = start + i * step, i in row-major order of the loop; a fill has step 0.
+// One invocation = one element of a loop of RANK sizes.
+#include "workgroup.glsl"
+#include "element.glsl"
+
+layout(constant_id = 3) const uint RANK = 1;
+layout(constant_id = 4) const uint TARGET = 0;
+
+OUTPUT(0, target, TARGET)
+
+layout(push_constant) uniform Push {
+  uint count;
+  int target_offset;
+  uint sizes[8];
+  int target_strides[8];
+  // Integers when TARGET is; else floats, each as the sum of two.
+  uint start;
+  uint start_low;
+  uint step_by;
+  uint step_low;
+};
+
+void main() {
+  uint index = line_index();
+  if (index >= count) {
+    return;
+  }
+  uint rest = index;
+  int to = target_offset;
+  for (int d = int(RANK) - 1; d > 0; --d) {
+    to += int(rest % sizes[d]) * target_strides[d];
+    rest /= sizes[d];
+  }
+  to += int(rest) * target_strides[0];
+  if (TARGET == I32) {
+    target_set_int(to, int(start) + int(index) * int(step_by));
+  } else {
+    float at = float(index);
+    float low = uintBitsToFloat(start_low) + at * uintBitsToFloat(step_low);
+    target_set_float(to, step_by == 0u ? uintBitsToFloat(start)
+                                      : uintBitsToFloat(start) + (at * uintBitsToFloat(step_by) + low));
+  }
+}

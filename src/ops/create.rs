@@ -1,0 +1,193 @@
+//! Tensors made of numbers: full, zeros, ones, scalar_tensor, arange.
+
+use super::elementwise::{wrapped, Scalar, LOCAL_SIZE};
+use super::{Args, Op};
+use crate::builder::{Bind, DispatchDesc, ProgramBuilder};
+use crate::error::{Error, Result};
+use crate::graph::ValueId;
+use crate::shader::Shader;
+use crate::strided::Strided;
+use crate::tensor::{Element, Layout, Tensor};
+
+/// Loop dims of the kernel.
+const MAX_RANK: usize = 8;
+
+/// What the sizes of a filled tensor are.
+enum Sizes {
+    Given(Vec<u32>),
+    Of(ValueId),
+}
+
+/// A tensor filled with one number.
+pub struct Full {
+    sizes: Sizes,
+    value: Scalar,
+    output: ValueId,
+}
+
+impl Op for Full {
+    const NAMES: &'static [&'static str] = &[
+        "aten.full.default",
+        "aten.full_like.default",
+        "aten.ones.default",
+        "aten.ones_like.default",
+        "aten.scalar_tensor.default",
+        "aten.zeros.default",
+        "aten.zeros_like.default",
+    ];
+
+    fn parse(args: &Args<'_>) -> Result<Self> {
+        let value = match args.op() {
+            "aten.full.default" | "aten.full_like.default" => Scalar::parse(args, 1)?,
+            "aten.scalar_tensor.default" => Scalar::parse(args, 0)?,
+            "aten.ones.default" | "aten.ones_like.default" => Scalar::Int(1),
+            _ => Scalar::Int(0),
+        };
+        let sizes = match args.op() {
+            "aten.scalar_tensor.default" => Sizes::Given(Vec::new()),
+            op if op.ends_with("_like.default") => Sizes::Of(args.tensor(0)?),
+            _ => {
+                let size = |n: i64| {
+                    u32::try_from(n).map_err(|_| Error::blob(format!("a tensor of size {n}")))
+                };
+                let sizes = args.ints(0)?.into_iter().map(size);
+                Sizes::Given(sizes.collect::<Result<_>>()?)
+            }
+        };
+        Ok(Self {
+            sizes,
+            value,
+            output: args.output()?,
+        })
+    }
+
+    fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
+        let dims = match &self.sizes {
+            Sizes::Given(dims) => dims.clone(),
+            Sizes::Of(id) => program.dims(*id)?,
+        };
+        let target = program.output_any(self.output, &dims, Layout::Contiguous)?;
+        emit_fill(program, &target, self.value)
+    }
+}
+
+/// Numbers at equal distances.
+pub struct Arange {
+    start: Scalar,
+    step: Scalar,
+    count: u32,
+    output: ValueId,
+}
+
+impl Op for Arange {
+    const NAMES: &'static [&'static str] = &["aten.arange.start_step"];
+
+    fn parse(args: &Args<'_>) -> Result<Self> {
+        let start = Scalar::optional(args, 0)?.unwrap_or(Scalar::Int(0));
+        let end = Scalar::parse(args, 1)?;
+        let step = if args.len() > 3 {
+            Scalar::optional(args, 2)?.unwrap_or(Scalar::Int(1))
+        } else {
+            Scalar::Int(1)
+        };
+        Ok(Self {
+            start,
+            step,
+            count: arange_count(start, end, step)?,
+            output: args.output()?,
+        })
+    }
+
+    fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
+        let target = program.output_any(self.output, &[self.count], Layout::Contiguous)?;
+        emit(program, &target, [self.start, self.step])
+    }
+}
+
+/// Number of elements from `start` by `step` before `end`.
+fn arange_count(start: Scalar, end: Scalar, step: Scalar) -> Result<u32> {
+    let refuse = || {
+        Error::blob(format!(
+            "arange from {start:?} to {end:?} by {step:?} is not a range"
+        ))
+    };
+    if let (Some(start), Some(end), Some(step)) = (start.integer(), end.integer(), step.integer()) {
+        let distance = i128::from(end) - i128::from(start);
+        let step = i128::from(step);
+        if step == 0 || distance.signum() * step.signum() < 0 {
+            return Err(refuse());
+        }
+        let count = (distance + step - step.signum()) / step;
+        return u32::try_from(count).map_err(|_| refuse());
+    }
+    let count = ((end.double() - start.double()) / step.double()).ceil();
+    if !(0.0..=f64::from(u32::MAX)).contains(&count) {
+        return Err(refuse());
+    }
+    Ok(count as u32)
+}
+
+/// Emits the kernel that sets every element of `target` to `value`.
+pub fn emit_fill(program: &mut ProgramBuilder<'_>, target: &Tensor, value: Scalar) -> Result<()> {
+    emit(program, target, [value, Scalar::Int(0)])
+}
+
+fn emit(
+    program: &mut ProgramBuilder<'_>,
+    target: &Tensor,
+    [start, step]: [Scalar; 2],
+) -> Result<()> {
+    let strided = Strided::new(&target.dims, &[target])?;
+    let mut push = strided.push(MAX_RANK)?;
+    for number in [start, step] {
+        if target.element == Element::I32 {
+            // A boolean is whether the number is not 0.
+            let n = match (target.dtype, number.integer()) {
+                (crate::tensor::DType::Bool, _) => i64::from(number.double() != 0.0),
+                (_, Some(n)) => n,
+                (_, None) => i64::from(number.double() as i32),
+            };
+            push.extend([wrapped(n), 0]);
+        } else {
+            let high = number.double() as f32;
+            let rest = number.double() - f64::from(high);
+            let low = if rest.is_finite() { rest as f32 } else { 0.0 };
+            push.extend([high.to_bits(), low.to_bits()]);
+        }
+    }
+    program.dispatch(DispatchDesc {
+        shader: if target.element == Element::F16 {
+            Shader::FillHalf
+        } else {
+            Shader::FillPlain
+        },
+        local_size: [LOCAL_SIZE, 1, 1],
+        spec: vec![strided.rank() as u32, target.element as u32],
+        workgroups: program.line(strided.count(), LOCAL_SIZE)?,
+        push,
+        bindings: vec![Bind::write(target)],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_ranges() {
+        use Scalar::{Double as D, Int as I};
+        let count = |a, b, c| arange_count(a, b, c).ok();
+        assert_eq!(count(I(-1), I(17), I(1)), Some(18));
+        assert_eq!(count(I(0), I(10), I(3)), Some(4));
+        assert_eq!(count(I(0), I(9), I(3)), Some(3));
+        assert_eq!(count(I(5), I(-5), I(-4)), Some(3));
+        assert_eq!(count(I(2), I(2), I(1)), Some(0));
+        assert_eq!(count(D(0.0), D(1.0), D(0.25)), Some(4));
+        assert_eq!(count(D(0.0), D(1.0), D(0.3)), Some(4));
+        assert_eq!(count(I(0), I(5), I(0)), None);
+        assert_eq!(count(I(0), I(5), I(-1)), None);
+        assert_eq!(count(I(i64::MIN), I(i64::MAX), I(1)), None);
+        assert_eq!(count(D(0.0), D(f64::NAN), D(1.0)), None);
+        assert_eq!(count(D(0.0), D(1.5), D(0.0)), None);
+    }
+}

@@ -1,0 +1,73 @@
+//! `where`: each element from one of two tensors.
+
+use super::elementwise::{Elementwise, LOCAL_SIZE};
+use super::{Args, Op};
+use crate::builder::{Bind, DispatchDesc, ProgramBuilder};
+use crate::error::{Error, Result};
+use crate::graph::ValueId;
+use crate::shader::Shader;
+use crate::tensor::Element;
+
+/// Loop dims of the kernel: push constants hold no more.
+const MAX_RANK: usize = 5;
+
+/// A call of `aten.where.self`.
+pub struct Where {
+    condition: ValueId,
+    left: ValueId,
+    right: ValueId,
+    output: ValueId,
+}
+
+impl Op for Where {
+    const NAMES: &'static [&'static str] = &["aten.where.self"];
+
+    fn parse(args: &Args<'_>) -> Result<Self> {
+        args.expect_len(4)?;
+        Ok(Self {
+            condition: args.tensor(0)?,
+            left: args.tensor(1)?,
+            right: args.tensor(2)?,
+            output: args.output()?,
+        })
+    }
+
+    fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
+        let ids = [self.condition, self.left, self.right];
+        let call = Elementwise::new(program, &ids, self.output, MAX_RANK)?;
+        let [condition, left, right] = [0, 1, 2].map(|i| &call.operands[i]);
+        let target = &call.target;
+        if condition.element != Element::I32 {
+            return Err(Error::unsupported(format!(
+                "a condition of {:?}",
+                condition.dtype
+            )));
+        }
+        let half = [left, right, target]
+            .iter()
+            .any(|t| t.element == Element::F16);
+        program.dispatch(DispatchDesc {
+            shader: if half {
+                Shader::WhereHalf
+            } else {
+                Shader::WherePlain
+            },
+            local_size: [LOCAL_SIZE, 1, 1],
+            spec: vec![
+                call.strided.rank() as u32,
+                condition.element as u32,
+                left.element as u32,
+                right.element as u32,
+                target.element as u32,
+            ],
+            workgroups: program.line(call.strided.count(), LOCAL_SIZE)?,
+            push: call.strided.push(MAX_RANK)?,
+            bindings: vec![
+                Bind::read(condition),
+                Bind::read(left),
+                Bind::read(right),
+                Bind::write(target),
+            ],
+        })
+    }
+}
