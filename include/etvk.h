@@ -1,153 +1,372 @@
-/* etvk: an independent Vulkan backend for ExecuTorch programs. C ABI.
+/* etvk: an independent Vulkan backend for ExecuTorch programs. The C ABI.
  *
- * DRAFT, to be replaced by what cbindgen makes of src/ffi.
+ * Made of src/ffi by tests/header.rs; not to be edited.
  *
  * Rules, for every function:
  *  1. A function that can fail returns etvk_status; outputs are written only on ETVK_STATUS_OK.
- *  2. Handles are opaque, made by ..._create, ended by ..._destroy (null is ignored).
- *     One thread per delegate at a time is the rule for speed; a second thread waits on a lock.
+ *  2. Handles are opaque, made by ..._create, ended by ..._destroy. Null, garbage and destroyed
+ *     handles are ETVK_STATUS_INVALID_ARGUMENT, and ignored by ..._destroy. One thread per delegate
+ *     is the rule for speed: a second one waits on a lock. Delegates are independent.
  *  3. Inputs are borrowed for the call. The library never keeps a caller's pointer and never
- *     returns memory to free.
- *  4. etvk_last_error() is per thread, library-owned, valid until that thread's next etvk_ call,
- *     empty after success.
+ *     returns memory to free. A pointer that is not null must point at what its type says.
+ *  4. etvk_last_error() is per thread, library-owned, valid until that thread's next call of a
+ *     function that can fail or of ..._destroy, and empty after success.
  *  5. Enumerations cross the ABI as integers; unknown numbers are ETVK_STATUS_INVALID_ARGUMENT.
+ *     Every uint32_t that stands for one names it.
+ *  6. Options that are not given come from the environment: ETVK_WORKSPACE_BYTES for
+ *     "workspace_bytes". Unknown keys and wrong values are errors.
  */
+
 #ifndef ETVK_H
 #define ETVK_H
+
 #include <stddef.h>
 #include <stdint.h>
 
+// Grows when a structure or a function changes its meaning; additions leave it.
 #define ETVK_ABI_VERSION 1
+
+// First number of the library's version.
+#define ETVK_VERSION_MAJOR 0
+
+// Second number of the library's version.
+#define ETVK_VERSION_MINOR 1
+
+// Third number of the library's version.
+#define ETVK_VERSION_PATCH 0
+
+// Most dimensions of a tensor.
 #define ETVK_MAX_RANK 8
+
+// Size of etvk_convolution.reason, its NUL included.
 #define ETVK_REASON_SIZE 160
 
-enum etvk_status {
+// What a call ended with. The numbers are frozen.
+enum etvk_status
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // Done; outputs are written.
   ETVK_STATUS_OK = 0,
-  ETVK_STATUS_INVALID_ARGUMENT = 1,   /* null, wrong size, wrong dtype, wrong shape, bad option */
-  ETVK_STATUS_INVALID_BLOB = 2,       /* header, flatbuffer or graph is malformed */
-  ETVK_STATUS_UNSUPPORTED = 3,        /* a known operator with arguments that are not supported */
+  // Null, a wrong size, dtype or shape, a bad option.
+  ETVK_STATUS_INVALID_ARGUMENT = 1,
+  // Header, flatbuffer or graph of the blob is malformed.
+  ETVK_STATUS_INVALID_BLOB = 2,
+  // A known operator with arguments that are not supported.
+  ETVK_STATUS_UNSUPPORTED = 3,
+  // An operator that this library does not know.
   ETVK_STATUS_UNKNOWN_OPERATOR = 4,
-  ETVK_STATUS_MISSING_DATA = 5,       /* a named constant that the host could not supply */
-  ETVK_STATUS_OUT_OF_MEMORY = 6,      /* host, device, or over a stated limit */
-  ETVK_STATUS_NO_DEVICE = 7,          /* no Vulkan loader, no device, or not the one asked for */
+  // A named constant that the host could not supply.
+  ETVK_STATUS_MISSING_DATA = 5,
+  // Host or device memory, or a stated limit, is too small.
+  ETVK_STATUS_OUT_OF_MEMORY = 6,
+  // No Vulkan loader, no device, or not the one asked for.
+  ETVK_STATUS_NO_DEVICE = 7,
+  // The device was lost: every later call says so too. Destroy its delegates and create again.
   ETVK_STATUS_DEVICE_LOST = 8,
+  // A broken invariant of the library, or a message of the validation layer.
   ETVK_STATUS_INTERNAL = 9,
+  // A panic was caught; the delegate can only be destroyed.
   ETVK_STATUS_PANIC = 10,
 };
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum etvk_status etvk_status;
+#else
 typedef int32_t etvk_status;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
 
-enum etvk_dtype {                      /* numbers of the VK00 schema */
-  ETVK_DTYPE_BOOL = 0, ETVK_DTYPE_UINT8 = 1, ETVK_DTYPE_INT8 = 2, ETVK_DTYPE_INT32 = 3,
-  ETVK_DTYPE_FLOAT16 = 4, ETVK_DTYPE_FLOAT32 = 5, ETVK_DTYPE_FLOAT64 = 6, ETVK_DTYPE_INT64 = 7,
+// Element types; the numbers are those of serialized programs.
+enum etvk_dtype
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  ETVK_DTYPE_BOOL = 0,
+  ETVK_DTYPE_UINT8 = 1,
+  ETVK_DTYPE_INT8 = 2,
+  ETVK_DTYPE_INT32 = 3,
+  ETVK_DTYPE_FLOAT16 = 4,
+  ETVK_DTYPE_FLOAT32 = 5,
+  ETVK_DTYPE_FLOAT64 = 6,
+  ETVK_DTYPE_INT64 = 7,
 };
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum etvk_dtype etvk_dtype;
+#else
+typedef uint32_t etvk_dtype;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
 
+// What a port carries.
+enum etvk_port_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // A tensor.
+  ETVK_PORT_TENSOR = 0,
+  // An integer that sizes depend on. It travels as a tensor of one int64 or int32, and an input
+  // must be what the last resize said.
+  ETVK_PORT_INTEGER = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum etvk_port_kind etvk_port_kind;
+#else
+typedef uint32_t etvk_port_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// How a convolution is done.
+enum etvk_conv_algorithm
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // A matrix product over the input as it lies.
+  ETVK_CONV_POINTWISE = 0,
+  // One filter per channel.
+  ETVK_CONV_DEPTHWISE = 1,
+  // Every output element on its own.
+  ETVK_CONV_DIRECT = 2,
+  // im2col and matrix product, tile by tile in the workspace.
+  ETVK_CONV_IM2COL = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum etvk_conv_algorithm etvk_conv_algorithm;
+#else
+typedef uint32_t etvk_conv_algorithm;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// A loaded program. Opaque.
 typedef struct etvk_delegate etvk_delegate;
 
-typedef struct etvk_option { const char *key; const char *value; } etvk_option;
+// One option. Keys and values are those of the environment variables ETVK_..., in lower case.
+typedef struct etvk_option {
+  // NUL-terminated, such as "workspace_bytes".
+  const char *key;
+  // NUL-terminated, such as "16777216".
+  const char *value;
+} etvk_option;
 
-/* Supplies a named constant. Returns 0 and sets *data, *size_bytes, *token; any other number means
- * that it is not there. The bytes stay valid until release(context, token). */
-typedef int32_t (*etvk_named_data_get)(void *context, const char *key, const void **data,
-                                       size_t *size_bytes, void **token);
+// Supplies a named constant. Returns 0 and sets *data, *size_bytes and *token; any other number
+// means that it is not there. The bytes stay valid until release(context, token).
+typedef int32_t (*etvk_named_data_get)(void *context,
+                                       const char *key,
+                                       const void **data,
+                                       size_t *size_bytes,
+                                       void **token);
+
+// Takes back what a successful etvk_named_data_get gave; called exactly once for each.
 typedef void (*etvk_named_data_release)(void *context, void *token);
 
+// What etvk_delegate_create takes. Set it to zero, then fill it: later versions append members
+// whose zero means what there was before, and a larger struct_size than the library knows is
+// accepted as long as the rest is zero.
 typedef struct etvk_create_info {
-  uint32_t struct_size;                /* sizeof(etvk_create_info) */
+  // sizeof(etvk_create_info).
+  uint32_t struct_size;
+  // Number of options.
   uint32_t option_count;
-  const etvk_option *options;          /* "workspace_bytes", ...; the environment fills what is not given */
+  // Options; the environment fills what is not given. May be null when there are none.
+  const struct etvk_option *options;
+  // The program as the exporter wrote it.
   const void *blob;
+  // Its length.
   size_t blob_size_bytes;
-  etvk_named_data_get named_data_get;  /* may be null when every constant is inline */
-  etvk_named_data_release named_data_release; /* may be null */
+  // May be null when every constant is in the blob.
+  etvk_named_data_get named_data_get;
+  // May be null when nothing has to be released.
+  etvk_named_data_release named_data_release;
+  // Passed to both.
   void *named_data_context;
 } etvk_create_info;
 
-enum etvk_port_kind { ETVK_PORT_TENSOR = 0, ETVK_PORT_INTEGER = 1 };
-
-/* An input or output as the program is set up now (dims), and at most (max_dims). */
+// An input or output as the program is set up now (dims), and at most (max_dims).
 typedef struct etvk_port {
-  uint32_t kind;                       /* etvk_port_kind */
-  uint32_t dtype;                      /* what the host passes: etvk_dtype */
+  // An etvk_port_kind.
+  uint32_t kind;
+  // What the host passes: an etvk_dtype.
+  uint32_t dtype;
+  // Number of dims.
   uint32_t rank;
+  // Sizes now, outermost first.
   uint32_t dims[ETVK_MAX_RANK];
+  // Sizes at most.
   uint32_t max_dims[ETVK_MAX_RANK];
-  uint64_t size_bytes;                 /* contiguous, of dims and dtype */
+  // Contiguous, of dims and dtype.
+  uint64_t size_bytes;
 } etvk_port;
 
-/* One input of etvk_delegate_resize. integer is read for ETVK_PORT_INTEGER inputs. */
+// One input of etvk_delegate_resize.
 typedef struct etvk_input_shape {
+  // Number of dims; must be the port's.
   uint32_t rank;
+  // Sizes, outermost first.
   uint32_t dims[ETVK_MAX_RANK];
+  // Read for ETVK_PORT_INTEGER inputs, and only then.
   int64_t integer;
 } etvk_input_shape;
 
-/* Host memory of one input or output. dtype may differ from the port's where PyTorch widens:
- * int64 for an int32 port, float64 or float16 for a float32 port, float32 for a float16 port.
- * dim_order: rank entries, outermost dimension first; null means contiguous (0, 1, 2, ...). */
+// Host memory of one input or output. dtype may differ from the port's where PyTorch widens: int64
+// for an int32 port, float64 or float16 for a float32 port, float32 for a float16 port.
 typedef struct etvk_tensor {
-  void *data;                          /* inputs are not written */
+  // The bytes; those of inputs are not written.
+  void *data;
+  // How many there are; at least what dims and dtype need.
   size_t size_bytes;
+  // An etvk_dtype.
   uint32_t dtype;
+  // Number of dims.
   uint32_t rank;
-  uint32_t dims[ETVK_MAX_RANK];        /* must equal the port's current dims */
+  // Must equal the port's current dims.
+  uint32_t dims[ETVK_MAX_RANK];
+  // rank entries, outermost dimension in memory first; null means contiguous (0, 1, 2, ...).
   const uint8_t *dim_order;
 } etvk_tensor;
 
+// Device memory of one delegate.
 typedef struct etvk_memory {
-  uint64_t workspace_bytes;            /* asked from the driver for convolution workspace */
+  // Asked from the driver for convolution workspace.
+  uint64_t workspace_bytes;
+  // What the option workspace_bytes allows.
   uint64_t workspace_budget_bytes;
+  // Intermediate tensors.
   uint64_t activation_bytes;
+  // Packed constants.
   uint64_t weight_bytes;
+  // Host-visible inputs and outputs.
   uint64_t staging_bytes;
-  uint64_t driver_bytes;               /* all device memory of this delegate, as allocated */
+  // All device memory of this delegate, as allocated.
+  uint64_t driver_bytes;
+  // Number of memory objects.
   uint64_t driver_allocations;
 } etvk_memory;
 
-enum etvk_conv_algorithm {
-  ETVK_CONV_POINTWISE = 0, ETVK_CONV_DEPTHWISE = 1, ETVK_CONV_DIRECT = 2, ETVK_CONV_IM2COL = 3,
-};
-
+// One convolution of the program, for the current dims. Pairs are height, width.
 typedef struct etvk_convolution {
-  uint32_t node;                       /* node id in the blob */
-  uint32_t n, c_in, h_in, w_in, c_out, h_out, w_out;
-  uint32_t kernel[2], stride[2], padding[2], dilation[2], groups, transposed;
-  uint32_t algorithm;                  /* etvk_conv_algorithm */
-  uint32_t h_out_tile, w_out_tile, tile_count, dispatch_count;
-  uint64_t workspace_bytes;            /* of this convolution, of the shared workspace */
-  uint64_t moved_bytes;                /* predicted device memory traffic */
-  char reason[ETVK_REASON_SIZE];       /* why this algorithm, NUL-terminated */
+  // Node id in the blob.
+  uint32_t node;
+  uint32_t n;
+  uint32_t c_in;
+  uint32_t h_in;
+  uint32_t w_in;
+  uint32_t c_out;
+  uint32_t h_out;
+  uint32_t w_out;
+  uint32_t kernel[2];
+  uint32_t stride[2];
+  uint32_t padding[2];
+  uint32_t dilation[2];
+  uint32_t groups;
+  // 1 for a transposed convolution.
+  uint32_t transposed;
+  // An etvk_conv_algorithm.
+  uint32_t algorithm;
+  // Output rows per tile, at most; h_out where nothing is tiled.
+  uint32_t h_out_tile;
+  // Output columns per tile, at most.
+  uint32_t w_out_tile;
+  uint32_t tile_count;
+  uint32_t dispatch_count;
+  // Of this convolution, of the workspace that all share.
+  uint64_t workspace_bytes;
+  // Predicted device memory traffic.
+  uint64_t moved_bytes;
+  // Why this algorithm, NUL-terminated.
+  char reason[ETVK_REASON_SIZE];
 } etvk_convolution;
 
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// ETVK_ABI_VERSION of the library that is loaded.
 uint32_t etvk_abi_version(void);
-const char *etvk_version(void);                       /* "0.1.0" */
-const char *etvk_status_name(etvk_status status);     /* "ETVK_STATUS_OK"; never null */
+
+// Version of the library that is loaded, such as "0.1.0".
+const char *etvk_version(void);
+
+// Name of a status, such as "ETVK_STATUS_OK"; never null, whatever the number.
+const char *etvk_status_name(int32_t status);
+
+// What went wrong in this thread's last call; empty when nothing did. Never null.
 const char *etvk_last_error(void);
 
-/* OK when a Vulkan device can be opened with these options (may be null, 0). */
-etvk_status etvk_probe(const etvk_option *options, uint32_t option_count);
+// ETVK_STATUS_OK when a Vulkan device can be opened with these options (null and 0 for none). With
+// validation on it also fails with messages that no call has reported yet.
+etvk_status etvk_probe(const struct etvk_option *options, uint32_t option_count);
 
-etvk_status etvk_delegate_create(const etvk_create_info *info, etvk_delegate **out);
-void etvk_delegate_destroy(etvk_delegate *delegate);
+// Loads a program: parses the blob, compiles it for its largest input sizes, uploads constants.
+// The blob and the named data may be freed when it returns.
+etvk_status etvk_delegate_create(const struct etvk_create_info *info, struct etvk_delegate **out);
 
-etvk_status etvk_delegate_input_count(const etvk_delegate *delegate, uint32_t *out);
-etvk_status etvk_delegate_output_count(const etvk_delegate *delegate, uint32_t *out);
-etvk_status etvk_delegate_input(const etvk_delegate *delegate, uint32_t index, etvk_port *out);
-etvk_status etvk_delegate_output(const etvk_delegate *delegate, uint32_t index, etvk_port *out);
+// Ends a delegate and frees all that it held. Null, and what was destroyed before, are ignored.
+void etvk_delegate_destroy(struct etvk_delegate *delegate);
 
-/* Sets the dims of all inputs at once; on error nothing changes. Outputs then tell their new dims. */
-etvk_status etvk_delegate_resize(etvk_delegate *delegate, const etvk_input_shape *inputs, uint32_t input_count);
+// Number of inputs.
+etvk_status etvk_delegate_input_count(const struct etvk_delegate *delegate, uint32_t *out);
 
-/* Runs once and waits. Outputs are written only on success. */
-etvk_status etvk_delegate_execute(etvk_delegate *delegate, const etvk_tensor *inputs, uint32_t input_count,
-                                  const etvk_tensor *outputs, uint32_t output_count);
+// Number of outputs.
+etvk_status etvk_delegate_output_count(const struct etvk_delegate *delegate, uint32_t *out);
 
-etvk_status etvk_delegate_memory(const etvk_delegate *delegate, etvk_memory *out);
-etvk_status etvk_delegate_convolution_count(const etvk_delegate *delegate, uint32_t *out);
-etvk_status etvk_delegate_convolution(const etvk_delegate *delegate, uint32_t index, etvk_convolution *out);
-/* Everything as JSON text. Writes at most size bytes with the NUL; *needed is the whole length with it.
- * buffer may be null when size is 0. */
-etvk_status etvk_delegate_report(const etvk_delegate *delegate, char *buffer, size_t size, size_t *needed);
-/* Name of the device, same convention. */
-etvk_status etvk_delegate_device_name(const etvk_delegate *delegate, char *buffer, size_t size, size_t *needed);
+// Describes one input.
+etvk_status etvk_delegate_input(const struct etvk_delegate *delegate,
+                                uint32_t index,
+                                struct etvk_port *out);
 
-#endif
+// Describes one output.
+etvk_status etvk_delegate_output(const struct etvk_delegate *delegate,
+                                 uint32_t index,
+                                 struct etvk_port *out);
+
+// Sets the dims of all inputs at once, each at most its max_dims; on error nothing changes.
+// Afterwards the outputs tell their new dims.
+etvk_status etvk_delegate_resize(struct etvk_delegate *delegate,
+                                 const struct etvk_input_shape *inputs,
+                                 uint32_t input_count);
+
+// Runs once and waits. Outputs are written only on success. An output's memory may overlap an
+// input's, but not another output's.
+etvk_status etvk_delegate_execute(struct etvk_delegate *delegate,
+                                  const struct etvk_tensor *inputs,
+                                  uint32_t input_count,
+                                  const struct etvk_tensor *outputs,
+                                  uint32_t output_count);
+
+// Device memory by kind.
+etvk_status etvk_delegate_memory(const struct etvk_delegate *delegate, struct etvk_memory *out);
+
+// Number of convolutions.
+etvk_status etvk_delegate_convolution_count(const struct etvk_delegate *delegate, uint32_t *out);
+
+// How one convolution is done for the current dims.
+etvk_status etvk_delegate_convolution(const struct etvk_delegate *delegate,
+                                      uint32_t index,
+                                      struct etvk_convolution *out);
+
+// Everything that is known of the delegate, as JSON text. Writes at most size bytes, the NUL
+// included, and to *needed (may be null) the whole length with the NUL. buffer may be null when
+// size is 0.
+etvk_status etvk_delegate_report(const struct etvk_delegate *delegate,
+                                 char *buffer,
+                                 size_t size,
+                                 size_t *needed);
+
+// Name of the device, written as etvk_delegate_report writes.
+etvk_status etvk_delegate_device_name(const struct etvk_delegate *delegate,
+                                      char *buffer,
+                                      size_t size,
+                                      size_t *needed);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* ETVK_H */

@@ -1,5 +1,9 @@
 //! The C ABI: what `include/etvk.h` declares. Raw pointers become checked references here, and
 //! nowhere else; nothing panics or throws across.
+#![allow(
+    clippy::missing_safety_doc,
+    reason = "these comments become the header, whose rules at the top say it once"
+)]
 
 mod call;
 mod convert;
@@ -24,13 +28,13 @@ pub extern "C" fn etvk_abi_version() -> u32 {
     ETVK_ABI_VERSION
 }
 
-/// ETVK_VERSION of the library that is loaded, such as "0.1.0".
+/// Version of the library that is loaded, such as "0.1.0".
 #[no_mangle]
 pub extern "C" fn etvk_version() -> *const c_char {
     VERSION.as_ptr()
 }
 
-/// ETVK_VERSION with its NUL.
+/// The package's version with a NUL.
 const VERSION: &CStr =
     match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
         Ok(text) => text,
@@ -54,9 +58,6 @@ pub extern "C" fn etvk_last_error() -> *const c_char {
 
 /// ETVK_STATUS_OK when a Vulkan device can be opened with these options (null and 0 for none). With
 /// validation on it also fails with messages that no call has reported yet.
-///
-/// # Safety
-/// As in the rules at the top of the header.
 #[no_mangle]
 pub unsafe extern "C" fn etvk_probe(options: *const etvk_option, option_count: u32) -> etvk_status {
     guard(|| {
@@ -81,9 +82,6 @@ fn resolve(pairs: Vec<(&str, &str)>) -> Result<Options> {
 
 /// Loads a program: parses the blob, compiles it for its largest input sizes, uploads constants.
 /// The blob and the named data may be freed when it returns.
-///
-/// # Safety
-/// As in the rules at the top of the header.
 #[no_mangle]
 pub unsafe extern "C" fn etvk_delegate_create(
     info: *const etvk_create_info,
@@ -109,9 +107,6 @@ pub unsafe extern "C" fn etvk_delegate_create(
 }
 
 /// Ends a delegate and frees all that it held. Null, and what was destroyed before, are ignored.
-///
-/// # Safety
-/// As in the rules at the top of the header.
 #[no_mangle]
 pub unsafe extern "C" fn etvk_delegate_destroy(delegate: *mut etvk_delegate) {
     guard(|| {
@@ -128,9 +123,6 @@ pub unsafe extern "C" fn etvk_delegate_destroy(delegate: *mut etvk_delegate) {
 }
 
 /// Number of inputs.
-///
-/// # Safety
-/// As in the rules at the top of the header.
 #[no_mangle]
 pub unsafe extern "C" fn etvk_delegate_input_count(
     delegate: *const etvk_delegate,
@@ -143,9 +135,6 @@ pub unsafe extern "C" fn etvk_delegate_input_count(
 }
 
 /// Number of outputs.
-///
-/// # Safety
-/// As in the rules at the top of the header.
 #[no_mangle]
 pub unsafe extern "C" fn etvk_delegate_output_count(
     delegate: *const etvk_delegate,
@@ -158,9 +147,6 @@ pub unsafe extern "C" fn etvk_delegate_output_count(
 }
 
 /// Describes one input.
-///
-/// # Safety
-/// As in the rules at the top of the header.
 #[no_mangle]
 pub unsafe extern "C" fn etvk_delegate_input(
     delegate: *const etvk_delegate,
@@ -175,9 +161,6 @@ pub unsafe extern "C" fn etvk_delegate_input(
 }
 
 /// Describes one output.
-///
-/// # Safety
-/// As in the rules at the top of the header.
 #[no_mangle]
 pub unsafe extern "C" fn etvk_delegate_output(
     delegate: *const etvk_delegate,
@@ -193,9 +176,6 @@ pub unsafe extern "C" fn etvk_delegate_output(
 
 /// Sets the dims of all inputs at once, each at most its max_dims; on error nothing changes.
 /// Afterwards the outputs tell their new dims.
-///
-/// # Safety
-/// As in the rules at the top of the header.
 #[no_mangle]
 pub unsafe extern "C" fn etvk_delegate_resize(
     delegate: *mut etvk_delegate,
@@ -211,9 +191,6 @@ pub unsafe extern "C" fn etvk_delegate_resize(
 
 /// Runs once and waits. Outputs are written only on success. An output's memory may overlap an
 /// input's, but not another output's.
-///
-/// # Safety
-/// As in the rules at the top of the header.
 #[no_mangle]
 pub unsafe extern "C" fn etvk_delegate_execute(
     delegate: *mut etvk_delegate,
@@ -234,9 +211,6 @@ pub unsafe extern "C" fn etvk_delegate_execute(
 }
 
 /// Device memory by kind.
-///
-/// # Safety
-/// As in the rules at the top of the header.
 #[no_mangle]
 pub unsafe extern "C" fn etvk_delegate_memory(
     delegate: *const etvk_delegate,
@@ -259,9 +233,6 @@ pub unsafe extern "C" fn etvk_delegate_memory(
 }
 
 /// Number of convolutions.
-///
-/// # Safety
-/// As in the rules at the top of the header.
 #[no_mangle]
 pub unsafe extern "C" fn etvk_delegate_convolution_count(
     delegate: *const etvk_delegate,
@@ -274,9 +245,6 @@ pub unsafe extern "C" fn etvk_delegate_convolution_count(
 }
 
 /// How one convolution is done for the current dims.
-///
-/// # Safety
-/// As in the rules at the top of the header.
 #[no_mangle]
 pub unsafe extern "C" fn etvk_delegate_convolution(
     delegate: *const etvk_delegate,
@@ -294,9 +262,6 @@ pub unsafe extern "C" fn etvk_delegate_convolution(
 /// Everything that is known of the delegate, as JSON text. Writes at most size bytes, the NUL
 /// included, and to *needed (may be null) the whole length with the NUL. buffer may be null when
 /// size is 0.
-///
-/// # Safety
-/// As in the rules at the top of the header.
 #[no_mangle]
 pub unsafe extern "C" fn etvk_delegate_report(
     delegate: *const etvk_delegate,
@@ -311,9 +276,6 @@ pub unsafe extern "C" fn etvk_delegate_report(
 }
 
 /// Name of the device, written as etvk_delegate_report writes.
-///
-/// # Safety
-/// As in the rules at the top of the header.
 #[no_mangle]
 pub unsafe extern "C" fn etvk_delegate_device_name(
     delegate: *const etvk_delegate,

@@ -12,7 +12,9 @@ pub mod create;
 pub mod elementwise;
 pub mod expand;
 pub mod gather;
+pub mod gemm;
 pub mod grid_sampler;
+pub mod matmul;
 pub mod norm;
 pub mod pad;
 pub mod permute;
@@ -93,6 +95,7 @@ pub static OPS: &[OpEntry] = &[
     op::<expand::Repeat>(),
     op::<gather::Gather>(),
     op::<grid_sampler::GridSampler>(),
+    op::<matmul::Matmul>(),
     op::<norm::Norm>(),
     op::<pad::Pad>(),
     op::<permute::Flip>(),

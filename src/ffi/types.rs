@@ -8,8 +8,12 @@ use std::ffi::{c_char, c_void, CStr};
 
 /// Grows when a structure or a function changes its meaning; additions leave it.
 pub const ETVK_ABI_VERSION: u32 = 1;
-/// Version of the library, semantic.
-pub const ETVK_VERSION: &str = "0.1.0";
+/// First number of the library's version.
+pub const ETVK_VERSION_MAJOR: u32 = 0;
+/// Second number of the library's version.
+pub const ETVK_VERSION_MINOR: u32 = 1;
+/// Third number of the library's version.
+pub const ETVK_VERSION_PATCH: u32 = 0;
 /// Most dimensions of a tensor.
 pub const ETVK_MAX_RANK: usize = 8;
 /// Size of etvk_convolution.reason, its NUL included.
@@ -323,7 +327,11 @@ mod tests {
 
     #[test]
     fn the_version_is_written_once() {
-        assert_eq!(ETVK_VERSION, env!("CARGO_PKG_VERSION"));
+        let numbers = [ETVK_VERSION_MAJOR, ETVK_VERSION_MINOR, ETVK_VERSION_PATCH];
+        assert_eq!(
+            numbers.map(|n| n.to_string()).join("."),
+            env!("CARGO_PKG_VERSION")
+        );
     }
 
     #[test]

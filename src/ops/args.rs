@@ -1,7 +1,7 @@
 //! Typed access to one node's arguments. Every error names the argument's position and value.
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node, TensorSpec, Value, ValueId};
+use crate::graph::{Fused, Graph, Node, TensorSpec, Value, ValueId};
 use std::collections::HashMap;
 
 /// The arguments of one call, with symbolic integers resolved for the current input sizes.
@@ -24,6 +24,11 @@ impl<'a> Args<'a> {
     /// Operator name: for families that share a file.
     pub fn op(&self) -> &'a str {
         &self.node.op
+    }
+
+    /// Steps that passes moved behind the result.
+    pub fn fused(&self) -> &'a [Fused] {
+        &self.node.fused
     }
 
     /// Number of arguments, outputs included.

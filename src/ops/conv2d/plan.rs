@@ -1,22 +1,13 @@
-//! The convolution planner: which algorithm, which tiles, how much workspace. Pure and total.
+//! The convolution planner: which algorithm, which tiles, how much workspace. Pure and total:
+//! sizes come from untrusted programs, so all arithmetic is checked or wide enough.
 
-/// Sizes of a convolution. Pairs are `[height, width]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the field's own terms")]
-pub struct ConvGeometry {
-    pub n: u32,
-    pub c_in: u32,
-    pub h_in: u32,
-    pub w_in: u32,
-    pub c_out: u32,
-    pub kernel: [u32; 2],
-    pub stride: [u32; 2],
-    pub padding: [u32; 2],
-    pub dilation: [u32; 2],
-    pub output_padding: [u32; 2],
-    pub groups: u32,
-    pub transposed: bool,
-}
+mod geometry;
+
+pub use geometry::{tiles, ConvGeometry};
+
+use crate::error::Result;
+use crate::options::{ConvChoice, Options};
+use crate::tensor::{DeviceLimits, Element, MAX_ELEMENTS};
 
 /// How a convolution is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,15 +16,28 @@ pub enum ConvAlgorithm {
     Pointwise,
     /// One input channel per group, as many outputs as inputs: register tiles over channels.
     Depthwise,
-    /// One invocation per output; no workspace.
+    /// Every invocation computes its outputs on its own; no workspace.
     Direct,
     /// im2col of a tile of output rows (and columns), then GEMM, once per tile.
     Im2col {
         /// Output rows per tile, at most; tiles are balanced.
         h_out_tile: u32,
-        /// Output columns per tile, at most.
+        /// Output columns per tile, at most; less than all only when `h_out_tile` is 1.
         w_out_tile: u32,
     },
+}
+
+/// What the planner decided for one convolution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConvPlan {
+    /// The choice.
+    pub algorithm: ConvAlgorithm,
+    /// Bytes of the shared workspace that it uses; never above the budget.
+    pub workspace_bytes: u64,
+    /// Predicted device memory traffic: every operand once, im2col's columns twice.
+    pub moved_bytes: u64,
+    /// Why this algorithm.
+    pub reason: String,
 }
 
 /// How one convolution of a program is done, for the reports.
@@ -57,4 +61,228 @@ pub struct ConvReport {
     pub moved_bytes: u64,
     /// Why this algorithm.
     pub reason: String,
+}
+
+/// Below this many multiply-adds the second dispatch of im2col and the barrier before it cost more
+/// than the GEMM saves: a dispatch takes microseconds, and so does this much arithmetic done badly.
+const IM2COL_MIN_MACS: u64 = 1 << 20;
+
+/// With at most this many outputs per group one Direct invocation reads each input once for all of
+/// them; im2col would write and read it once more for nothing.
+const DIRECT_MAX_OUTPUTS_PER_GROUP: u32 = 4;
+
+/// A group's K below this gives the GEMM too few steps per output to pay for the columns.
+const IM2COL_MIN_GROUPED_K: u64 = 32;
+
+/// More tiles than this are only launch overhead: a budget that small is served by Direct, whose
+/// sums run in the same order and give the same bits. It also bounds the length of a program.
+pub const MAX_TILES: u64 = 2048;
+
+/// Drivers round allocations up to this; budgets are rounded down to it, so the cap holds for what
+/// is allocated and not only for what is used.
+pub const WORKSPACE_ALIGN_BYTES: u64 = 256;
+
+/// Chooses the algorithm of a convolution.
+pub fn plan_conv2d(
+    geometry: &ConvGeometry,
+    element: Element,
+    limits: &DeviceLimits,
+    options: &Options,
+) -> Result<ConvPlan> {
+    geometry.validate()?;
+    let candidates = Candidates {
+        geometry,
+        element,
+        limits,
+        options,
+    };
+    let (algorithm, reason) = match options.conv_algorithm {
+        None => candidates.choose(),
+        Some(choice) => candidates.forced(choice),
+    };
+    let workspace_bytes = match algorithm {
+        ConvAlgorithm::Im2col {
+            h_out_tile,
+            w_out_tile,
+        } => candidates
+            .columns_bytes(u64::from(h_out_tile) * u64::from(w_out_tile))
+            .unwrap_or(0),
+        _ => 0,
+    };
+    Ok(ConvPlan {
+        algorithm,
+        workspace_bytes,
+        moved_bytes: candidates.moved_bytes(algorithm),
+        reason,
+    })
+}
+
+type Choice = (ConvAlgorithm, String);
+
+struct Candidates<'a> {
+    geometry: &'a ConvGeometry,
+    element: Element,
+    limits: &'a DeviceLimits,
+    options: &'a Options,
+}
+
+impl Candidates<'_> {
+    fn choose(&self) -> Choice {
+        let g = self.geometry;
+        if let Ok(choice) = self.pointwise().or_else(|_| self.depthwise()) {
+            return choice;
+        }
+        let (per_group_in, per_group_out) = (g.c_in / g.groups, g.c_out / g.groups);
+        let direct = |reason: String| (ConvAlgorithm::Direct, reason);
+        if g.transposed {
+            return direct("transposed: gathered, no columns to build".into());
+        }
+        if per_group_out <= DIRECT_MAX_OUTPUTS_PER_GROUP {
+            return direct(format!(
+                "{per_group_out} outputs per group: columns would be read once"
+            ));
+        }
+        if g.groups > 1 && g.k() < IM2COL_MIN_GROUPED_K {
+            return direct(format!(
+                "{per_group_in} inputs per group: K = {} is below {IM2COL_MIN_GROUPED_K}",
+                g.k()
+            ));
+        }
+        let macs = g.macs();
+        if macs < IM2COL_MIN_MACS {
+            return direct(format!(
+                "{macs} multiply-adds do not pay for two dispatches"
+            ));
+        }
+        self.im2col().unwrap_or_else(direct)
+    }
+
+    fn forced(&self, choice: ConvChoice) -> Choice {
+        let wanted = match choice {
+            ConvChoice::Direct => Ok((ConvAlgorithm::Direct, String::new())),
+            ConvChoice::Im2col => self.im2col(),
+            ConvChoice::Pointwise => self.pointwise(),
+            ConvChoice::Depthwise => self.depthwise(),
+        };
+        match wanted {
+            Ok((algorithm, _)) => (algorithm, "asked for by the option conv_algorithm".into()),
+            Err(why) => {
+                let (algorithm, reason) = self.choose();
+                let name = format!("{choice:?}").to_lowercase();
+                (algorithm, format!("{name} asked, but {why}; {reason}"))
+            }
+        }
+    }
+
+    fn pointwise(&self) -> std::result::Result<Choice, String> {
+        let g = self.geometry;
+        let plain = g.kernel == [1, 1] && g.stride == [1, 1] && g.padding == [0, 0];
+        if g.transposed || !plain {
+            return Err("not a plain 1x1".into());
+        }
+        // A GEMM per channel is no GEMM.
+        if g.groups > 1 && g.c_out / g.groups <= DIRECT_MAX_OUTPUTS_PER_GROUP {
+            return Err("too few outputs per group for a GEMM".into());
+        }
+        if g.groups > self.limits.max_workgroup_count[2] {
+            return Err(format!("{} groups exceed the device", g.groups));
+        }
+        Ok((
+            ConvAlgorithm::Pointwise,
+            "1x1, stride 1, no padding: the input is the GEMM's operand".into(),
+        ))
+    }
+
+    fn depthwise(&self) -> std::result::Result<Choice, String> {
+        let g = self.geometry;
+        if g.transposed || g.groups != g.c_in || g.c_out != g.c_in || g.groups == 1 {
+            return Err("groups, inputs and outputs are not equal".into());
+        }
+        Ok((
+            ConvAlgorithm::Depthwise,
+            "one input and one output per group".into(),
+        ))
+    }
+
+    /// Tiles whose columns fit the budget: whole rows of output, else parts of one row.
+    fn im2col(&self) -> std::result::Result<Choice, String> {
+        let g = self.geometry;
+        if g.transposed {
+            return Err("transposed convolutions are gathered".into());
+        }
+        if g.groups > self.limits.max_workgroup_count[2] {
+            return Err(format!("{} groups exceed the device", g.groups));
+        }
+        let most = self
+            .options
+            .workspace_bytes
+            .min(self.limits.max_storage_buffer_range_bytes)
+            .min(self.limits.max_allocation_bytes)
+            .min(MAX_ELEMENTS * self.element.size_bytes());
+        // A whole number of alignments, so that rounding a tile's columns up never exceeds it.
+        let most = most / WORKSPACE_ALIGN_BYTES * WORKSPACE_ALIGN_BYTES;
+        let pixel = g
+            .columns_per_pixel()
+            .saturating_mul(self.element.size_bytes());
+        let pixels = most / pixel.max(1);
+        if pixels == 0 {
+            return Err(format!(
+                "the columns of one pixel take {pixel} bytes, the budget is {most}"
+            ));
+        }
+        let (h_out, w_out) = (g.h_out(), g.w_out());
+        let rows = pixels / u64::from(w_out);
+        let (h_max, w_max) = if rows > 0 {
+            (rows.min(u64::from(h_out)), u64::from(w_out))
+        } else {
+            (1, pixels)
+        };
+        let h_count = u64::from(h_out).div_ceil(h_max);
+        let w_count = u64::from(w_out).div_ceil(w_max);
+        let count = h_count
+            .saturating_mul(w_count)
+            .saturating_mul(u64::from(g.n));
+        if count > MAX_TILES {
+            return Err(format!("the budget of {most} bytes gives {count} tiles"));
+        }
+        let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        let algorithm = ConvAlgorithm::Im2col {
+            h_out_tile: narrow(u64::from(h_out).div_ceil(h_count)),
+            w_out_tile: narrow(u64::from(w_out).div_ceil(w_count)),
+        };
+        let reason = if count == u64::from(g.n) {
+            format!("K = {}: im2col and GEMM, an image at a time", g.k())
+        } else {
+            format!(
+                "K = {}: im2col and GEMM, {count} tiles fit the budget",
+                g.k()
+            )
+        };
+        Ok((algorithm, reason))
+    }
+
+    /// Workspace for the columns of `pixels` outputs, of all groups.
+    fn columns_bytes(&self, pixels: u64) -> Option<u64> {
+        self.geometry
+            .columns_per_pixel()
+            .checked_mul(pixels)?
+            .checked_mul(self.element.size_bytes())?
+            .checked_next_multiple_of(WORKSPACE_ALIGN_BYTES)
+    }
+
+    fn moved_bytes(&self, algorithm: ConvAlgorithm) -> u64 {
+        let g = self.geometry;
+        let columns = match algorithm {
+            ConvAlgorithm::Im2col { .. } => g
+                .columns_per_pixel()
+                .saturating_mul(g.pixels_out())
+                .saturating_mul(2),
+            _ => 0,
+        };
+        columns
+            .saturating_add(g.elements_in())
+            .saturating_add(g.elements_out())
+            .saturating_add(g.elements_weight())
+            .saturating_mul(self.element.size_bytes())
+    }
 }

@@ -1,0 +1,77 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#pragma variants f32: ; f16: HALF
+// Depthwise convolution: output channel c sees input channel c. One invocation = 4 channels at
+// PIXELS neighbouring positions of a row. Pad lanes stay among themselves.
+#include "workgroup.glsl"
+#include "storage.glsl"
+
+// x: [n][h_in][w_in][c / 4]; weight: [kh][kw][c / 4].
+layout(std430, set = 0, binding = 0) readonly buffer X4 { STORAGE4 x4[]; };
+layout(std430, set = 0, binding = 1) readonly buffer Weight4 { STORAGE4 weight4[]; };
+
+layout(push_constant) uniform Push {
+  uint count;
+  uint channels_out;
+  uint strips;  // invocations per output row and quad of channels
+  int h_in;
+  int w_in;
+  int h_out;
+  int w_out;
+  int kernel_h;
+  int kernel_w;
+  int stride_h;
+  int stride_w;
+  int padding_h;
+  int padding_w;
+  int dilation_h;
+  int dilation_w;
+  float activation_p;
+  float activation_q;
+  float last_p;
+  float last_q;
+};
+
+#include "conv_finish.glsl"
+
+void main() {
+  uint id = line_index();
+  if (id >= count) {
+    return;
+  }
+  uint quads = (channels_out + 3) / 4;
+  uint quad = id % quads;
+  int ow_first = int(id / quads % strips * PIXELS);
+  uint row = id / quads / strips;
+  int h_first = int(row % uint(h_out)) * stride_h - padding_h;
+  uint image_row = row / uint(h_out) * uint(h_in);
+
+  vec4 sums[PIXELS];
+  for (uint i = 0; i < PIXELS; ++i) {
+    sums[i] = vec4(0.0);
+  }
+  for (int kh = 0; kh < kernel_h; ++kh) {
+    int h = h_first + kh * dilation_h;
+    if (h < 0 || h >= h_in) {
+      continue;
+    }
+    uint line = (image_row + uint(h)) * uint(w_in);
+    for (int kw = 0; kw < kernel_w; ++kw) {
+      vec4 tap = vec4(weight4[uint(kh * kernel_w + kw) * quads + quad]);
+      int w = ow_first * stride_w - padding_w + kw * dilation_w;
+      for (uint i = 0; i < PIXELS; ++i) {
+        if (w >= 0 && w < w_in) {
+          sums[i] = fma(vec4(x4[(line + uint(w)) * quads + quad]), tap, sums[i]);
+        }
+        w += stride_w;
+      }
+    }
+  }
+  uvec4 channels = min(uvec4(quad * 4) + uvec4(0, 1, 2, 3), uvec4(channels_out - 1));
+  for (uint i = 0; i < PIXELS; ++i) {
+    int ow = ow_first + int(i);
+    if (ow < w_out) {
+      store_y((row * uint(w_out) + uint(ow)) * quads + quad, channels, sums[i]);
+    }
+  }
+}

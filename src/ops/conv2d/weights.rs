@@ -1,0 +1,42 @@
+//! The forms in which kernels read a convolution's weight.
+
+use super::plan::ConvGeometry;
+use crate::error::Result;
+use crate::ops::gemm::packed::{Form, FormDim};
+
+/// `[group][kh][kw][k_channels][group_out padded to 4]`: the GEMM's B, and Direct's weights.
+/// Serialized, a weight is `[c_out, group_in, kh, kw]`, transposed `[c_in, group_out, kh, kw]`.
+pub(super) fn grouped(g: &ConvGeometry) -> Result<Form> {
+    let [kh, kw] = g.kernel;
+    let (group_in, group_out) = (g.group_in(), g.group_out());
+    // The dims that hold input and output channels, and how far groups lie apart in dim 0.
+    let (input, output, group_step) = if g.transposed {
+        (0, 1, group_in)
+    } else {
+        (1, 0, group_out)
+    };
+    Ok(Form::new(&[
+        FormDim {
+            padded: g.groups,
+            valid: g.groups,
+            walks: (0, group_step),
+        },
+        FormDim::whole(2, kh),
+        FormDim::whole(3, kw),
+        FormDim {
+            padded: g.k_channels(),
+            ..FormDim::whole(input, group_in)
+        },
+        FormDim::padded(output, group_out)?,
+    ]))
+}
+
+/// `[kh][kw][c padded to 4]`: the weight of a depthwise convolution is `[c, 1, kh, kw]`.
+pub(super) fn depthwise(g: &ConvGeometry) -> Result<Form> {
+    let [kh, kw] = g.kernel;
+    Ok(Form::new(&[
+        FormDim::whole(2, kh),
+        FormDim::whole(3, kw),
+        FormDim::padded(0, g.c_out)?,
+    ]))
+}

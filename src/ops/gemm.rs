@@ -1,0 +1,205 @@
+//! General matrix multiplication: what convolutions and linear layers are made of.
+
+pub mod finish;
+mod kernel;
+pub mod packed;
+
+pub use finish::{Finish, Steps};
+
+use crate::builder::{Bind, DispatchDesc, ProgramBuilder};
+use crate::error::{Error, Result};
+use crate::program::{Access, BufferId};
+use crate::shader::Shader;
+use crate::tensor::{Element, Tensor};
+use kernel::Kernel;
+use std::ops::Range;
+
+/// A matrix, or a batch of them, in a buffer. Numbers are elements.
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    /// The memory.
+    pub buffer: BufferId,
+    /// First element.
+    pub offset: u64,
+    /// Distance of rows; columns are neighbours.
+    pub row: u64,
+    /// Distance of the matrices of a batch.
+    pub z: u64,
+    /// Bytes of the buffer that the multiplication touches.
+    pub range_bytes: Range<u64>,
+}
+
+impl Matrix {
+    fn starts_at_multiples_of_4(&self) -> bool {
+        [self.offset, self.row, self.z].iter().all(|n| n % 4 == 0)
+    }
+}
+
+/// What is added to the product: 32-bit floats with any strides over `[z, m, n]`.
+#[derive(Clone, Debug)]
+pub struct Bias {
+    /// The memory; its dims and strides do not matter.
+    pub tensor: Tensor,
+    /// Distance of neighbours along the batch, rows and columns, in elements.
+    pub strides: [i64; 3],
+    /// What it is multiplied with.
+    pub beta: f32,
+}
+
+impl Bias {
+    /// One number per column, and per matrix of a batch one row of them.
+    pub fn per_column(tensor: Tensor, n: u32) -> Self {
+        Self {
+            tensor,
+            strides: [i64::from(n), 0, 1],
+            beta: 1.0,
+        }
+    }
+}
+
+/// `C[z] = finish(alpha * A[z] * B[z] + bias)`, A being `[m, k]` and B `[k, n]`.
+#[derive(Clone, Debug)]
+pub struct Gemm<'a> {
+    /// Rows of A and C.
+    pub m: u64,
+    /// Columns of B and C.
+    pub n: u32,
+    /// Columns of A, rows of B.
+    pub k: u64,
+    /// Number of matrices.
+    pub batch: u32,
+    /// Rows that the choice of kernel looks at: those of the whole product when it is done in
+    /// parts, so that all parts run the same code.
+    pub rows_in_all: u64,
+    /// Left operand. What lies between `k` and the next multiple of 4 of a row may be read.
+    pub a: Matrix,
+    /// Right operand; rows are padded to a multiple of 4 columns.
+    pub b: Matrix,
+    /// Result.
+    pub c: Matrix,
+    /// Whether columns `n..` of C, up to the next multiple of 4, may be overwritten.
+    pub padded_columns: bool,
+    /// Type of A, B and C in memory.
+    pub element: Element,
+    /// What the product is multiplied with.
+    pub alpha: f32,
+    /// What is added.
+    pub bias: Option<&'a Bias>,
+    /// Steps on the sum.
+    pub finish: &'a Finish,
+}
+
+/// Emits the multiplication, in as many dispatches as the batch needs. Returns their number.
+pub fn emit(program: &mut ProgramBuilder<'_>, gemm: &Gemm<'_>) -> Result<u32> {
+    if gemm.element == Element::I32 {
+        return Err(Error::unsupported("a matrix product of integers"));
+    }
+    if gemm.m == 0 || gemm.n == 0 || gemm.batch == 0 {
+        return Ok(0);
+    }
+    if !gemm.b.starts_at_multiples_of_4() {
+        return Err(Error::internal(format!("gemm: ragged B {:?}", gemm.b)));
+    }
+    let kernel = Kernel::choose(program.limits(), gemm.rows_in_all, gemm.n, gemm.batch);
+    let most = program.limits().max_workgroup_count[2].max(1);
+    let mut dispatches = 0;
+    for first in (0..gemm.batch).step_by(most as usize) {
+        emit_batch(
+            program,
+            gemm,
+            kernel,
+            first..gemm.batch.min(first.saturating_add(most)),
+        )?;
+        dispatches += 1;
+    }
+    Ok(dispatches)
+}
+
+fn emit_batch(
+    program: &mut ProgramBuilder<'_>,
+    gemm: &Gemm<'_>,
+    kernel: Kernel,
+    z: Range<u32>,
+) -> Result<()> {
+    let half = gemm.element == Element::F16;
+    let (a, b, c, finish) = (&gemm.a, &gemm.b, &gemm.c, gemm.finish);
+    let columns_free = gemm.n % 4 == 0 || gemm.padded_columns;
+    let c_vectors = c.starts_at_multiples_of_4() && columns_free;
+    let mut spec = vec![
+        u32::from(a.starts_at_multiples_of_4()),
+        u32::from(c_vectors),
+        u32::from(gemm.bias.is_some()),
+    ];
+    spec.extend(finish.spec());
+    spec.extend(kernel.spec());
+
+    let mut push = vec![word(gemm.m)?, gemm.n, word(gemm.k)?];
+    for matrix in [a, b, c] {
+        let first = u64::from(z.start).checked_mul(matrix.z);
+        let offset = first
+            .and_then(|first| first.checked_add(matrix.offset))
+            .ok_or_else(|| Error::unsupported("a matrix offset overflows"))?;
+        push.extend([word(offset)?, word(matrix.row)?, word(matrix.z)?]);
+    }
+    let (offset, strides, beta) = match gemm.bias {
+        Some(bias) => (bias.tensor.offset, bias.strides, bias.beta),
+        None => (0, [0; 3], 0.0),
+    };
+    let offset = strides[0]
+        .checked_mul(i64::from(z.start))
+        .and_then(|first| first.checked_add(offset));
+    for n in [
+        offset.unwrap_or(i64::MAX),
+        strides[1],
+        strides[2],
+        strides[0],
+    ] {
+        push.push(signed_word(n)?);
+    }
+    push.extend([gemm.alpha.to_bits(), beta.to_bits()]);
+    push.extend(finish.push());
+
+    let a_bind = Bind::range(a.buffer, Access::Read, a.range_bytes.clone());
+    let read = |tensor: Option<&Tensor>| tensor.map_or_else(|| a_bind.clone(), Bind::read);
+    let bindings = vec![
+        a_bind.clone(),
+        Bind::range(b.buffer, Access::Read, b.range_bytes.clone()),
+        Bind::range(c.buffer, Access::Write, c.range_bytes.clone()),
+        // Absent operands show A in their place and are never read.
+        read(gemm.bias.map(|bias| &bias.tensor)),
+        read(finish.slope.as_ref()),
+        match &finish.residual {
+            Some(other) => Bind::range(other.buffer, Access::Read, c.range_bytes.clone()),
+            None => a_bind.clone(),
+        },
+    ];
+    let shader = match (kernel, half) {
+        (Kernel::Register { .. }, false) => Shader::GemmRegisterF32,
+        (Kernel::Register { .. }, true) => Shader::GemmRegisterF16,
+        (Kernel::Tiled { .. }, false) => Shader::GemmTiledF32,
+        (Kernel::Tiled { .. }, true) => Shader::GemmTiledF16,
+    };
+    let [x, y, _] = program.line(kernel.lines(gemm.m, gemm.n), kernel.lines_per_workgroup())?;
+    program.dispatch(DispatchDesc {
+        shader,
+        local_size: [kernel.local_size(), 1, 1],
+        spec,
+        push,
+        bindings,
+        workgroups: [x, y, z.end - z.start],
+    })
+}
+
+/// `n` as a push constant; kernels index with 31 bits.
+pub(super) fn word(n: u64) -> Result<u32> {
+    u32::try_from(n)
+        .ok()
+        .filter(|&n| n <= i32::MAX as u32)
+        .ok_or_else(|| Error::unsupported(format!("{n} elements exceed 31 bits")))
+}
+
+fn signed_word(n: i64) -> Result<u32> {
+    i32::try_from(n)
+        .map(|n| n as u32)
+        .map_err(|_| Error::unsupported(format!("a stride or offset of {n} elements")))
+}

@@ -1,0 +1,299 @@
+//! Matrix products: `linear`, `mm`, `bmm`, `addmm`.
+
+use super::gemm::packed::{self, Form};
+use super::gemm::{self, finish, Bias, Finish, Gemm, Matrix, Steps};
+use super::{Args, Epilogue, Op};
+use crate::builder::{ProgramBuilder, Want};
+use crate::error::{Error, Result};
+use crate::graph::ValueId;
+use crate::tensor::{DType, Element, Layout, Tensor, CHANNEL_PACK};
+
+/// A matrix product `a * b`, with something added.
+pub struct Matmul {
+    a: ValueId,
+    b: ValueId,
+    /// Whether B is given as `[n, k]`.
+    b_is_transposed: bool,
+    added: Added,
+    alpha: f32,
+    output: ValueId,
+    steps: Steps,
+}
+
+enum Added {
+    Nothing,
+    /// One number per column.
+    PerColumn(ValueId),
+    /// A tensor that broadcasts to the result, times a factor.
+    Broadcast(ValueId, f32),
+}
+
+impl Op for Matmul {
+    const NAMES: &'static [&'static str] = &[
+        "aten.linear.default",
+        "aten.mm.default",
+        "aten.bmm.default",
+        "aten.addmm.default",
+    ];
+    const EPILOGUE: Epilogue = Epilogue::Activation;
+
+    fn parse(args: &Args<'_>) -> Result<Self> {
+        let (first, added, alpha) = match args.op() {
+            "aten.linear.default" => {
+                args.expect_len(4)?;
+                let bias = args.optional_tensor(2)?;
+                (0, bias.map_or(Added::Nothing, Added::PerColumn), 1.0)
+            }
+            "aten.addmm.default" => {
+                args.expect_len(6)?;
+                let beta = args.number(3)?;
+                // Times 0 it is not read: NaN in it does not reach the result.
+                let added = if beta == 0.0 {
+                    Added::Nothing
+                } else {
+                    Added::Broadcast(args.tensor(0)?, beta as f32)
+                };
+                (1, added, args.number(4)?)
+            }
+            _ => {
+                args.expect_len(3)?;
+                (0, Added::Nothing, 1.0)
+            }
+        };
+        Ok(Self {
+            a: args.tensor(first)?,
+            b: args.tensor(first + 1)?,
+            b_is_transposed: args.op() == "aten.linear.default",
+            added,
+            alpha: alpha as f32,
+            output: args.output()?,
+            steps: Steps::new(None, args.fused())?,
+        })
+    }
+
+    fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
+        let (a_dims, b_dims) = (program.dims(self.a)?, program.dims(self.b)?);
+        let shape = self.shape(&a_dims, &b_dims)?;
+        let dtype = program.graph().tensor(self.output)?.dtype;
+        for id in [self.a, self.b] {
+            let found = program.graph().tensor(id)?.dtype;
+            if found != dtype || !dtype.is_float() {
+                return Err(Error::unsupported(format!(
+                    "a product of {id} of {found:?} to {dtype:?}"
+                )));
+            }
+        }
+        let a = self.left(program, &shape)?;
+        let b = self.right(program, &b_dims, dtype)?;
+        let bias = self.bias(program, &shape)?;
+        let columns = shape.n;
+        let finish = Finish::prepare(program, &self.steps, columns, Layout::Contiguous)?;
+        let y = program.output_any(self.output, &shape.dims, Layout::Contiguous)?;
+        if y.numel() == 0 {
+            return Ok(());
+        }
+        let n = u64::from(columns);
+        let c = Matrix {
+            buffer: y.buffer,
+            offset: 0,
+            row: n,
+            z: if shape.batch == 1 {
+                0
+            } else {
+                shape.m.saturating_mul(n)
+            },
+            range_bytes: 0..y.numel() * y.element.size_bytes(),
+        };
+        gemm::emit(
+            program,
+            &Gemm {
+                m: shape.m,
+                n: columns,
+                k: shape.k.into(),
+                batch: shape.batch,
+                rows_in_all: shape.m,
+                a,
+                b,
+                c,
+                padded_columns: false,
+                element: y.element,
+                alpha: self.alpha,
+                bias: bias.as_ref(),
+                finish: &finish,
+            },
+        )?;
+        Ok(())
+    }
+}
+
+/// Sizes of one product.
+struct Shape {
+    m: u64,
+    k: u32,
+    n: u32,
+    batch: u32,
+    /// Whether dim 0 of A counts matrices.
+    batched: bool,
+    /// Of the result.
+    dims: Vec<u32>,
+}
+
+impl Matmul {
+    fn shape(&self, a: &[u32], b: &[u32]) -> Result<Shape> {
+        let shape = match (a, b, self.b_is_transposed) {
+            ([lead @ .., k], &[n, b_k], true) if *k == b_k => {
+                let m = lead
+                    .iter()
+                    .try_fold(1u64, |m, &d| m.checked_mul(d.into()))
+                    .ok_or_else(|| Error::unsupported(format!("a product of dims {a:?}")))?;
+                let mut dims = lead.to_vec();
+                dims.push(n);
+                Some((m, *k, n, None, dims))
+            }
+            (&[m, k], &[b_k, n], false) if k == b_k => Some((m.into(), k, n, None, vec![m, n])),
+            (&[z, m, k], &[b_z, b_k, n], false) if k == b_k && z == b_z => {
+                Some((m.into(), k, n, Some(z), vec![z, m, n]))
+            }
+            _ => None,
+        };
+        shape
+            .map(|(m, k, n, batch, dims)| Shape {
+                m,
+                k,
+                n,
+                batch: batch.unwrap_or(1),
+                batched: batch.is_some(),
+                dims,
+            })
+            .ok_or_else(|| Error::blob(format!("a product of dims {a:?} and {b:?}")))
+    }
+
+    /// A where it lies when its rows are evenly spaced and its columns neighbours, else a copy.
+    fn left(&self, program: &mut ProgramBuilder<'_>, shape: &Shape) -> Result<Matrix> {
+        let window = program.operand(self.a, Want::Any)?;
+        if let Some(matrix) = rows_of(&window, shape) {
+            return Ok(matrix);
+        }
+        let copy = program.read(&window, Want::Dense(Layout::Contiguous))?;
+        rows_of(&copy, shape).ok_or_else(|| Error::internal("a dense tensor has even rows"))
+    }
+
+    /// B with rows padded to whole quads.
+    fn right(
+        &self,
+        program: &mut ProgramBuilder<'_>,
+        dims: &[u32],
+        dtype: DType,
+    ) -> Result<Matrix> {
+        let rank = dims.len();
+        let (k, n) = if self.b_is_transposed {
+            (rank - 1, rank - 2)
+        } else {
+            (rank - 2, rank - 1)
+        };
+        let form = Form::matrix(dims, k, n)?;
+        let row = u64::from(dims[n]).next_multiple_of(CHANNEL_PACK.into());
+        let z = u64::from(dims[k]).saturating_mul(row);
+        let b = packed::prepare(program, self.b, dims, &form, dtype)?;
+        Ok(Matrix {
+            buffer: b.buffer,
+            offset: 0,
+            row,
+            z: if rank == 3 { z } else { 0 },
+            range_bytes: 0..b.numel() * b.element.size_bytes(),
+        })
+    }
+
+    fn bias(&self, program: &mut ProgramBuilder<'_>, shape: &Shape) -> Result<Option<Bias>> {
+        match self.added {
+            Added::Nothing => Ok(None),
+            Added::PerColumn(id) => {
+                let dims = program.dims(id)?;
+                if dims != [shape.n] {
+                    return Err(Error::blob(format!(
+                        "a bias of dims {dims:?} for {} columns",
+                        shape.n
+                    )));
+                }
+                let tensor = finish::vector(program, id, shape.n)?;
+                Ok(Some(Bias::per_column(tensor, 0)))
+            }
+            Added::Broadcast(id, beta) => {
+                let window = program.operand(id, Want::Any)?;
+                let tensor = if window.element == Element::F32 && window.dtype.is_float() {
+                    window
+                } else {
+                    let copy = program.temporary(DType::F32, &window.dims, Layout::Contiguous)?;
+                    program.copy(&window, &copy)?;
+                    copy
+                };
+                let strides = broadcast(&tensor, &shape.dims)?;
+                Ok(Some(Bias {
+                    tensor,
+                    strides: [0, strides[0], strides[1]],
+                    beta,
+                }))
+            }
+        }
+    }
+}
+
+/// Strides of `tensor` over the two dims of a result.
+fn broadcast(tensor: &Tensor, dims: &[u32]) -> Result<[i64; 2]> {
+    let mut strides = [0; 2];
+    let missing = dims.len().checked_sub(tensor.dims.len());
+    for (i, (&d, &stride)) in tensor.dims.iter().zip(&tensor.strides).enumerate() {
+        let slot = missing.map(|missing| missing + i);
+        match slot.and_then(|at| dims.get(at).map(|&size| (at, size))) {
+            Some((at, size)) if d == size && at < 2 => {
+                strides[at] = if d == 1 { 0 } else { stride }
+            }
+            Some(_) if d == 1 => {}
+            _ => {
+                return Err(Error::blob(format!(
+                    "dims {:?} do not broadcast to {dims:?}",
+                    tensor.dims
+                )))
+            }
+        }
+    }
+    Ok(strides)
+}
+
+/// `window` as a batch of matrices `[m, k]`, when it has that form in memory.
+fn rows_of(window: &Tensor, shape: &Shape) -> Option<Matrix> {
+    let (lead, columns) = window.dims.split_at(window.dims.len().checked_sub(1)?);
+    if columns[0] > 1 && window.strides.last() != Some(&1) {
+        return None;
+    }
+    let z_dims = usize::from(shape.batched);
+    // Leading dims, innermost first: each must start where the one inside ends.
+    let (mut row, mut inner) = (None, 1i64);
+    for (&d, &stride) in lead[z_dims..].iter().zip(&window.strides[z_dims..]).rev() {
+        if d == 1 {
+            continue;
+        }
+        match row {
+            None => row = Some(stride),
+            Some(row) if stride == i64::checked_mul(row, inner)? => {}
+            Some(_) => return None,
+        }
+        inner = inner.checked_mul(i64::from(d))?;
+    }
+    let size = window.element.size_bytes();
+    let (low, high) = window.extent().unwrap_or((0, 0));
+    let number = |n: i64| u64::try_from(n).ok();
+    // Whole quads are read.
+    let range_bytes = number(low)? / 4 * 4 * size..(number(high)? / 4 + 1) * 4 * size;
+    Some(Matrix {
+        buffer: window.buffer,
+        offset: number(window.offset)?,
+        row: number(row.unwrap_or(0))?,
+        z: if z_dims == 1 {
+            number(window.strides[0])?
+        } else {
+            0
+        },
+        range_bytes,
+    })
+}

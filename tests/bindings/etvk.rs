@@ -1,0 +1,173 @@
+pub const ETVK_ABI_VERSION : u32 = 1 ;
+pub const ETVK_VERSION_MAJOR : u32 = 0 ;
+pub const ETVK_VERSION_MINOR : u32 = 1 ;
+pub const ETVK_VERSION_PATCH : u32 = 0 ;
+pub const ETVK_MAX_RANK : u32 = 8 ;
+pub const ETVK_REASON_SIZE : u32 = 160 ;
+pub const ETVK_STATUS_OK : etvk_status = 0 ;
+pub const ETVK_STATUS_INVALID_ARGUMENT : etvk_status = 1 ;
+pub const ETVK_STATUS_INVALID_BLOB : etvk_status = 2 ;
+pub const ETVK_STATUS_UNSUPPORTED : etvk_status = 3 ;
+pub const ETVK_STATUS_UNKNOWN_OPERATOR : etvk_status = 4 ;
+pub const ETVK_STATUS_MISSING_DATA : etvk_status = 5 ;
+pub const ETVK_STATUS_OUT_OF_MEMORY : etvk_status = 6 ;
+pub const ETVK_STATUS_NO_DEVICE : etvk_status = 7 ;
+pub const ETVK_STATUS_DEVICE_LOST : etvk_status = 8 ;
+pub const ETVK_STATUS_INTERNAL : etvk_status = 9 ;
+pub const ETVK_STATUS_PANIC : etvk_status = 10 ;
+pub type etvk_status = i32 ;
+pub const ETVK_DTYPE_BOOL : etvk_dtype = 0 ;
+pub const ETVK_DTYPE_UINT8 : etvk_dtype = 1 ;
+pub const ETVK_DTYPE_INT8 : etvk_dtype = 2 ;
+pub const ETVK_DTYPE_INT32 : etvk_dtype = 3 ;
+pub const ETVK_DTYPE_FLOAT16 : etvk_dtype = 4 ;
+pub const ETVK_DTYPE_FLOAT32 : etvk_dtype = 5 ;
+pub const ETVK_DTYPE_FLOAT64 : etvk_dtype = 6 ;
+pub const ETVK_DTYPE_INT64 : etvk_dtype = 7 ;
+pub type etvk_dtype = u32 ;
+pub const ETVK_PORT_TENSOR : etvk_port_kind = 0 ;
+pub const ETVK_PORT_INTEGER : etvk_port_kind = 1 ;
+pub type etvk_port_kind = u32 ;
+pub const ETVK_CONV_POINTWISE : etvk_conv_algorithm = 0 ;
+pub const ETVK_CONV_DEPTHWISE : etvk_conv_algorithm = 1 ;
+pub const ETVK_CONV_DIRECT : etvk_conv_algorithm = 2 ;
+pub const ETVK_CONV_IM2COL : etvk_conv_algorithm = 3 ;
+pub type etvk_conv_algorithm = u32 ;
+# [repr (C)] # [derive (Debug)] pub struct etvk_delegate { _unused : [u8 ;
+0] , }
+# [repr (C)] # [derive (Debug , Copy , Clone)] pub struct etvk_option { pub key : * const :: core :: ffi :: c_char , pub value : * const :: core :: ffi :: c_char , }
+# [allow (clippy :: unnecessary_operation , clippy :: identity_op)] const _ : () = { ["Size of etvk_option"] [:: core :: mem :: size_of :: < etvk_option > () - 16usize] ;
+["Alignment of etvk_option"] [:: core :: mem :: align_of :: < etvk_option > () - 8usize] ;
+["Offset of field: etvk_option::key"] [:: core :: mem :: offset_of ! (etvk_option , key) - 0usize] ;
+["Offset of field: etvk_option::value"] [:: core :: mem :: offset_of ! (etvk_option , value) - 8usize] ;
+}
+;
+pub type etvk_named_data_get = :: core :: option :: Option < unsafe extern "C" fn (context : * mut :: core :: ffi :: c_void , key : * const :: core :: ffi :: c_char , data : * mut * const :: core :: ffi :: c_void , size_bytes : * mut usize , token : * mut * mut :: core :: ffi :: c_void) -> i32 > ;
+pub type etvk_named_data_release = :: core :: option :: Option < unsafe extern "C" fn (context : * mut :: core :: ffi :: c_void , token : * mut :: core :: ffi :: c_void) > ;
+# [repr (C)] # [derive (Debug , Copy , Clone)] pub struct etvk_create_info { pub struct_size : u32 , pub option_count : u32 , pub options : * const etvk_option , pub blob : * const :: core :: ffi :: c_void , pub blob_size_bytes : usize , pub named_data_get : etvk_named_data_get , pub named_data_release : etvk_named_data_release , pub named_data_context : * mut :: core :: ffi :: c_void , }
+# [allow (clippy :: unnecessary_operation , clippy :: identity_op)] const _ : () = { ["Size of etvk_create_info"] [:: core :: mem :: size_of :: < etvk_create_info > () - 56usize] ;
+["Alignment of etvk_create_info"] [:: core :: mem :: align_of :: < etvk_create_info > () - 8usize] ;
+["Offset of field: etvk_create_info::struct_size"] [:: core :: mem :: offset_of ! (etvk_create_info , struct_size) - 0usize] ;
+["Offset of field: etvk_create_info::option_count"] [:: core :: mem :: offset_of ! (etvk_create_info , option_count) - 4usize] ;
+["Offset of field: etvk_create_info::options"] [:: core :: mem :: offset_of ! (etvk_create_info , options) - 8usize] ;
+["Offset of field: etvk_create_info::blob"] [:: core :: mem :: offset_of ! (etvk_create_info , blob) - 16usize] ;
+["Offset of field: etvk_create_info::blob_size_bytes"] [:: core :: mem :: offset_of ! (etvk_create_info , blob_size_bytes) - 24usize] ;
+["Offset of field: etvk_create_info::named_data_get"] [:: core :: mem :: offset_of ! (etvk_create_info , named_data_get) - 32usize] ;
+["Offset of field: etvk_create_info::named_data_release"] [:: core :: mem :: offset_of ! (etvk_create_info , named_data_release) - 40usize] ;
+["Offset of field: etvk_create_info::named_data_context"] [:: core :: mem :: offset_of ! (etvk_create_info , named_data_context) - 48usize] ;
+}
+;
+# [repr (C)] # [derive (Debug , Copy , Clone)] pub struct etvk_port { pub kind : u32 , pub dtype : u32 , pub rank : u32 , pub dims : [u32 ;
+8usize] , pub max_dims : [u32 ;
+8usize] , pub size_bytes : u64 , }
+# [allow (clippy :: unnecessary_operation , clippy :: identity_op)] const _ : () = { ["Size of etvk_port"] [:: core :: mem :: size_of :: < etvk_port > () - 88usize] ;
+["Alignment of etvk_port"] [:: core :: mem :: align_of :: < etvk_port > () - 8usize] ;
+["Offset of field: etvk_port::kind"] [:: core :: mem :: offset_of ! (etvk_port , kind) - 0usize] ;
+["Offset of field: etvk_port::dtype"] [:: core :: mem :: offset_of ! (etvk_port , dtype) - 4usize] ;
+["Offset of field: etvk_port::rank"] [:: core :: mem :: offset_of ! (etvk_port , rank) - 8usize] ;
+["Offset of field: etvk_port::dims"] [:: core :: mem :: offset_of ! (etvk_port , dims) - 12usize] ;
+["Offset of field: etvk_port::max_dims"] [:: core :: mem :: offset_of ! (etvk_port , max_dims) - 44usize] ;
+["Offset of field: etvk_port::size_bytes"] [:: core :: mem :: offset_of ! (etvk_port , size_bytes) - 80usize] ;
+}
+;
+# [repr (C)] # [derive (Debug , Copy , Clone)] pub struct etvk_input_shape { pub rank : u32 , pub dims : [u32 ;
+8usize] , pub integer : i64 , }
+# [allow (clippy :: unnecessary_operation , clippy :: identity_op)] const _ : () = { ["Size of etvk_input_shape"] [:: core :: mem :: size_of :: < etvk_input_shape > () - 48usize] ;
+["Alignment of etvk_input_shape"] [:: core :: mem :: align_of :: < etvk_input_shape > () - 8usize] ;
+["Offset of field: etvk_input_shape::rank"] [:: core :: mem :: offset_of ! (etvk_input_shape , rank) - 0usize] ;
+["Offset of field: etvk_input_shape::dims"] [:: core :: mem :: offset_of ! (etvk_input_shape , dims) - 4usize] ;
+["Offset of field: etvk_input_shape::integer"] [:: core :: mem :: offset_of ! (etvk_input_shape , integer) - 40usize] ;
+}
+;
+# [repr (C)] # [derive (Debug , Copy , Clone)] pub struct etvk_tensor { pub data : * mut :: core :: ffi :: c_void , pub size_bytes : usize , pub dtype : u32 , pub rank : u32 , pub dims : [u32 ;
+8usize] , pub dim_order : * const u8 , }
+# [allow (clippy :: unnecessary_operation , clippy :: identity_op)] const _ : () = { ["Size of etvk_tensor"] [:: core :: mem :: size_of :: < etvk_tensor > () - 64usize] ;
+["Alignment of etvk_tensor"] [:: core :: mem :: align_of :: < etvk_tensor > () - 8usize] ;
+["Offset of field: etvk_tensor::data"] [:: core :: mem :: offset_of ! (etvk_tensor , data) - 0usize] ;
+["Offset of field: etvk_tensor::size_bytes"] [:: core :: mem :: offset_of ! (etvk_tensor , size_bytes) - 8usize] ;
+["Offset of field: etvk_tensor::dtype"] [:: core :: mem :: offset_of ! (etvk_tensor , dtype) - 16usize] ;
+["Offset of field: etvk_tensor::rank"] [:: core :: mem :: offset_of ! (etvk_tensor , rank) - 20usize] ;
+["Offset of field: etvk_tensor::dims"] [:: core :: mem :: offset_of ! (etvk_tensor , dims) - 24usize] ;
+["Offset of field: etvk_tensor::dim_order"] [:: core :: mem :: offset_of ! (etvk_tensor , dim_order) - 56usize] ;
+}
+;
+# [repr (C)] # [derive (Debug , Copy , Clone)] pub struct etvk_memory { pub workspace_bytes : u64 , pub workspace_budget_bytes : u64 , pub activation_bytes : u64 , pub weight_bytes : u64 , pub staging_bytes : u64 , pub driver_bytes : u64 , pub driver_allocations : u64 , }
+# [allow (clippy :: unnecessary_operation , clippy :: identity_op)] const _ : () = { ["Size of etvk_memory"] [:: core :: mem :: size_of :: < etvk_memory > () - 56usize] ;
+["Alignment of etvk_memory"] [:: core :: mem :: align_of :: < etvk_memory > () - 8usize] ;
+["Offset of field: etvk_memory::workspace_bytes"] [:: core :: mem :: offset_of ! (etvk_memory , workspace_bytes) - 0usize] ;
+["Offset of field: etvk_memory::workspace_budget_bytes"] [:: core :: mem :: offset_of ! (etvk_memory , workspace_budget_bytes) - 8usize] ;
+["Offset of field: etvk_memory::activation_bytes"] [:: core :: mem :: offset_of ! (etvk_memory , activation_bytes) - 16usize] ;
+["Offset of field: etvk_memory::weight_bytes"] [:: core :: mem :: offset_of ! (etvk_memory , weight_bytes) - 24usize] ;
+["Offset of field: etvk_memory::staging_bytes"] [:: core :: mem :: offset_of ! (etvk_memory , staging_bytes) - 32usize] ;
+["Offset of field: etvk_memory::driver_bytes"] [:: core :: mem :: offset_of ! (etvk_memory , driver_bytes) - 40usize] ;
+["Offset of field: etvk_memory::driver_allocations"] [:: core :: mem :: offset_of ! (etvk_memory , driver_allocations) - 48usize] ;
+}
+;
+# [repr (C)] # [derive (Debug , Copy , Clone)] pub struct etvk_convolution { pub node : u32 , pub n : u32 , pub c_in : u32 , pub h_in : u32 , pub w_in : u32 , pub c_out : u32 , pub h_out : u32 , pub w_out : u32 , pub kernel : [u32 ;
+2usize] , pub stride : [u32 ;
+2usize] , pub padding : [u32 ;
+2usize] , pub dilation : [u32 ;
+2usize] , pub groups : u32 , pub transposed : u32 , pub algorithm : u32 , pub h_out_tile : u32 , pub w_out_tile : u32 , pub tile_count : u32 , pub dispatch_count : u32 , pub workspace_bytes : u64 , pub moved_bytes : u64 , pub reason : [:: core :: ffi :: c_char ;
+160usize] , }
+# [allow (clippy :: unnecessary_operation , clippy :: identity_op)] const _ : () = { ["Size of etvk_convolution"] [:: core :: mem :: size_of :: < etvk_convolution > () - 272usize] ;
+["Alignment of etvk_convolution"] [:: core :: mem :: align_of :: < etvk_convolution > () - 8usize] ;
+["Offset of field: etvk_convolution::node"] [:: core :: mem :: offset_of ! (etvk_convolution , node) - 0usize] ;
+["Offset of field: etvk_convolution::n"] [:: core :: mem :: offset_of ! (etvk_convolution , n) - 4usize] ;
+["Offset of field: etvk_convolution::c_in"] [:: core :: mem :: offset_of ! (etvk_convolution , c_in) - 8usize] ;
+["Offset of field: etvk_convolution::h_in"] [:: core :: mem :: offset_of ! (etvk_convolution , h_in) - 12usize] ;
+["Offset of field: etvk_convolution::w_in"] [:: core :: mem :: offset_of ! (etvk_convolution , w_in) - 16usize] ;
+["Offset of field: etvk_convolution::c_out"] [:: core :: mem :: offset_of ! (etvk_convolution , c_out) - 20usize] ;
+["Offset of field: etvk_convolution::h_out"] [:: core :: mem :: offset_of ! (etvk_convolution , h_out) - 24usize] ;
+["Offset of field: etvk_convolution::w_out"] [:: core :: mem :: offset_of ! (etvk_convolution , w_out) - 28usize] ;
+["Offset of field: etvk_convolution::kernel"] [:: core :: mem :: offset_of ! (etvk_convolution , kernel) - 32usize] ;
+["Offset of field: etvk_convolution::stride"] [:: core :: mem :: offset_of ! (etvk_convolution , stride) - 40usize] ;
+["Offset of field: etvk_convolution::padding"] [:: core :: mem :: offset_of ! (etvk_convolution , padding) - 48usize] ;
+["Offset of field: etvk_convolution::dilation"] [:: core :: mem :: offset_of ! (etvk_convolution , dilation) - 56usize] ;
+["Offset of field: etvk_convolution::groups"] [:: core :: mem :: offset_of ! (etvk_convolution , groups) - 64usize] ;
+["Offset of field: etvk_convolution::transposed"] [:: core :: mem :: offset_of ! (etvk_convolution , transposed) - 68usize] ;
+["Offset of field: etvk_convolution::algorithm"] [:: core :: mem :: offset_of ! (etvk_convolution , algorithm) - 72usize] ;
+["Offset of field: etvk_convolution::h_out_tile"] [:: core :: mem :: offset_of ! (etvk_convolution , h_out_tile) - 76usize] ;
+["Offset of field: etvk_convolution::w_out_tile"] [:: core :: mem :: offset_of ! (etvk_convolution , w_out_tile) - 80usize] ;
+["Offset of field: etvk_convolution::tile_count"] [:: core :: mem :: offset_of ! (etvk_convolution , tile_count) - 84usize] ;
+["Offset of field: etvk_convolution::dispatch_count"] [:: core :: mem :: offset_of ! (etvk_convolution , dispatch_count) - 88usize] ;
+["Offset of field: etvk_convolution::workspace_bytes"] [:: core :: mem :: offset_of ! (etvk_convolution , workspace_bytes) - 96usize] ;
+["Offset of field: etvk_convolution::moved_bytes"] [:: core :: mem :: offset_of ! (etvk_convolution , moved_bytes) - 104usize] ;
+["Offset of field: etvk_convolution::reason"] [:: core :: mem :: offset_of ! (etvk_convolution , reason) - 112usize] ;
+}
+;
+unsafe extern "C" { pub fn etvk_abi_version () -> u32 ;
+}
+unsafe extern "C" { pub fn etvk_version () -> * const :: core :: ffi :: c_char ;
+}
+unsafe extern "C" { pub fn etvk_status_name (status : i32) -> * const :: core :: ffi :: c_char ;
+}
+unsafe extern "C" { pub fn etvk_last_error () -> * const :: core :: ffi :: c_char ;
+}
+unsafe extern "C" { pub fn etvk_probe (options : * const etvk_option , option_count : u32) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_delegate_create (info : * const etvk_create_info , out : * mut * mut etvk_delegate) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_delegate_destroy (delegate : * mut etvk_delegate) ;
+}
+unsafe extern "C" { pub fn etvk_delegate_input_count (delegate : * const etvk_delegate , out : * mut u32) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_delegate_output_count (delegate : * const etvk_delegate , out : * mut u32) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_delegate_input (delegate : * const etvk_delegate , index : u32 , out : * mut etvk_port) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_delegate_output (delegate : * const etvk_delegate , index : u32 , out : * mut etvk_port) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_delegate_resize (delegate : * mut etvk_delegate , inputs : * const etvk_input_shape , input_count : u32) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_delegate_execute (delegate : * mut etvk_delegate , inputs : * const etvk_tensor , input_count : u32 , outputs : * const etvk_tensor , output_count : u32) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_delegate_memory (delegate : * const etvk_delegate , out : * mut etvk_memory) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_delegate_convolution_count (delegate : * const etvk_delegate , out : * mut u32) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_delegate_convolution (delegate : * const etvk_delegate , index : u32 , out : * mut etvk_convolution) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_delegate_report (delegate : * const etvk_delegate , buffer : * mut :: core :: ffi :: c_char , size : usize , needed : * mut usize) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_delegate_device_name (delegate : * const etvk_delegate , buffer : * mut :: core :: ffi :: c_char , size : usize , needed : * mut usize) -> etvk_status ;
+}
