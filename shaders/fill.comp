@@ -5,6 +5,7 @@
 // One invocation = one element of a loop of RANK sizes.
 #include "workgroup.glsl"
 #include "element.glsl"
+#include "float.glsl"
 
 layout(constant_id = 3) const uint RANK = 1;
 layout(constant_id = 4) const uint TARGET = 0;
@@ -38,9 +39,19 @@ void main() {
   if (TARGET == I32) {
     target_set_int(to, int(start) + int(index) * int(step_by));
   } else {
+    float first = uintBitsToFloat(start);
+    if (step_by == 0u) {
+      target_set_float(to, first);
+      return;
+    }
+    // In twice the precision: the numbers may cancel.
     float at = float(index);
-    float low = uintBitsToFloat(start_low) + at * uintBitsToFloat(step_low);
-    target_set_float(to, step_by == 0u ? uintBitsToFloat(start)
-                                      : uintBitsToFloat(start) + (at * uintBitsToFloat(step_by) + low));
+    float low;
+    float way = product(at, uintBitsToFloat(step_by), low);
+    precise float value = first + way;
+    precise float part = value - first;
+    precise float error = (first - (value - part)) + (way - part);
+    low += uintBitsToFloat(start_low) + at * uintBitsToFloat(step_low);
+    target_set_float(to, value + (error + low));
   }
 }

@@ -10,6 +10,8 @@ mod memory;
 mod pipeline;
 mod record;
 mod session;
+#[cfg(test)]
+mod tests;
 mod upload;
 pub mod validation;
 

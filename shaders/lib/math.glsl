@@ -173,7 +173,7 @@ float gelu_exact(float x) {
     return 0.5 * x * (1.0 + erf_exact(x * 0.70710678));
   }
   float tail = 0.5 * erfc_tail(min(z, 12.0));
-  return x > 0.0 ? x - x * tail : x * tail;
+  return x > 0.0 ? x * (1.0 - tail) : x * tail;
 }
 
 // Its tanh approximation, as x * sigmoid: nothing overflows into infinity / infinity.

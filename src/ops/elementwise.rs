@@ -6,7 +6,7 @@ use crate::builder::{ProgramBuilder, Want};
 use crate::error::{Error, Result};
 use crate::graph::{Value, ValueId};
 use crate::strided::Strided;
-use crate::tensor::{DType, Layout, Tensor};
+use crate::tensor::{dense_strides, DType, Layout, Tensor};
 
 /// Invocations per workgroup: a whole number of every vendor's subgroups.
 pub const LOCAL_SIZE: u32 = super::copy::LINE_LOCAL_SIZE;
@@ -145,7 +145,12 @@ impl Elementwise {
         // A loop has at most as many dims as the result. Where that may be too many, dense copies
         // of the broadcast operands make it one.
         if dims.len() > max_rank {
-            let windows: Vec<&Tensor> = operands.iter().collect();
+            let result = Tensor {
+                strides: dense_strides(&dims, Layout::Contiguous)?.0,
+                offset: 0,
+                ..broadcast(&operands[0], &dims)?
+            };
+            let windows: Vec<&Tensor> = operands.iter().chain([&result]).collect();
             if Strided::new(&dims, &windows)?.rank() > max_rank {
                 for operand in &mut operands {
                     let whole = broadcast(operand, &dims)?;

@@ -1,4 +1,5 @@
 //! Numbers from a seed. Tests print the seed when they fail.
+#![allow(dead_code, unreachable_pub, reason = "no test binary uses all of it")]
 
 /// A small generator (xorshift64*); the same seed gives the same numbers everywhere.
 pub struct Random(u64);

@@ -1,4 +1,5 @@
 //! Host arrays in f64, which holds every value of the narrower types, and how results are compared.
+#![allow(dead_code, unreachable_pub, reason = "no test binary uses all of it")]
 
 use super::random::Random;
 use etvk::tensor::DType;

@@ -1,102 +1,201 @@
-//! Runs graphs on the device.
+//! Runs graphs on the device through the C ABI, as a host does.
+#![allow(
+    unsafe_code,
+    clippy::undocumented_unsafe_blocks,
+    reason = "this is what a C host does"
+)]
+#![allow(dead_code, unreachable_pub, reason = "no test binary uses all of it")]
 
 use super::blob::GraphBuilder;
 use super::reference::{rounded, Array};
-use etvk::compile::{bound_shapes, compile};
-use etvk::constant::ConstantData;
-use etvk::error::{Error, ErrorKind, Result};
-use etvk::graph::{ConstantSource, ValueId};
-use etvk::memory::plan_memory;
-use etvk::options::Options;
-use etvk::program::PortKind;
+use bindings::*;
+use etvk::graph::ValueId;
 use etvk::tensor::DType;
-use etvk::vk::{validation, Device, Session};
-use std::sync::{Arc, OnceLock};
+use std::ffi::CStr;
+use std::sync::OnceLock;
 
-struct Inline<'a>(&'a [u8]);
+mod bindings {
+    #![allow(
+        non_camel_case_types,
+        dead_code,
+        unreachable_pub,
+        missing_docs,
+        reason = "generated names"
+    )]
+    include!("../bindings/etvk.rs");
+}
 
-impl ConstantData for Inline<'_> {
-    fn with_bytes(
-        &self,
-        source: &ConstantSource,
-        read: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
-        match source {
-            ConstantSource::Inline {
-                offset_bytes,
-                size_bytes,
-            } => read(&self.0[*offset_bytes..][..*size_bytes]),
-            ConstantSource::Empty => read(&[]),
-            ConstantSource::Named { .. } => Err(Error::blob("no named data")),
-        }
+pub use bindings::{etvk_status, ETVK_STATUS_INVALID_BLOB, ETVK_STATUS_UNSUPPORTED};
+
+/// A status other than OK, and the message that came with it.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub status: etvk_status,
+    pub message: String,
+}
+
+fn check(status: etvk_status) -> Result<(), Failure> {
+    if status == ETVK_STATUS_OK {
+        return Ok(());
+    }
+    let message = unsafe { CStr::from_ptr(etvk_last_error()) };
+    let message = message.to_string_lossy().into_owned();
+    Err(Failure { status, message })
+}
+
+/// A loaded graph.
+pub struct Loaded(*mut etvk_delegate);
+
+unsafe impl Send for Loaded {}
+unsafe impl Sync for Loaded {}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        unsafe { etvk_delegate_destroy(self.0) };
     }
 }
 
-fn options() -> Options {
-    Options::from_environment(&[]).expect("the environment's options are good")
+/// Whether there is a device; said once where there is none. A device that does not start fails.
+fn device_is_there() -> bool {
+    static KEPT: OnceLock<Option<Loaded>> = OnceLock::new();
+    let kept = KEPT.get_or_init(|| match check(unsafe { etvk_probe(std::ptr::null(), 0) }) {
+        Ok(()) => {
+            // One delegate that stays keeps the device open between tests.
+            let mut graph = GraphBuilder::new();
+            let x = graph.input(DType::F32, &[1]);
+            let y = graph.tensor(DType::F32, &[1]);
+            let none = graph.none();
+            graph.node("aten.clone.default", &[x, none, y]).output(y);
+            Some(Loaded::create(&graph).expect("a clone loads"))
+        }
+        Err(e) if e.status == ETVK_STATUS_NO_DEVICE => {
+            println!("SKIPPED, no device: {}", e.message);
+            None
+        }
+        Err(e) => panic!("a device that does not start: {}", e.message),
+    });
+    kept.is_some()
 }
 
-/// The device, or `None` where there is none: said once.
-fn device() -> Option<Arc<Device>> {
-    static DEVICE: OnceLock<Option<Arc<Device>>> = OnceLock::new();
-    DEVICE
-        .get_or_init(|| match Device::open(&options()) {
-            Ok(device) => Some(device),
-            Err(e) if e.kind == ErrorKind::NoDevice => {
-                println!("skipped: {e}");
-                None
-            }
-            Err(e) => panic!("a device that does not start: {e}"),
-        })
-        .clone()
+impl Loaded {
+    /// Loads `graph`; `None` when there is no device to run on.
+    pub fn new(graph: &GraphBuilder) -> Option<Result<Self, Failure>> {
+        device_is_there().then(|| Self::create(graph))
+    }
+
+    fn create(graph: &GraphBuilder) -> Result<Self, Failure> {
+        let blob = graph.build();
+        let info = etvk_create_info {
+            struct_size: u32::try_from(size_of::<etvk_create_info>()).expect("small"),
+            option_count: 0,
+            options: std::ptr::null(),
+            blob: blob.as_ptr().cast(),
+            blob_size_bytes: blob.len(),
+            named_data_get: None,
+            named_data_release: None,
+            named_data_context: std::ptr::null_mut(),
+        };
+        let mut handle = std::ptr::null_mut();
+        check(unsafe { etvk_delegate_create(&info, &mut handle) })?;
+        Ok(Self(handle))
+    }
+
+    /// Sets the sizes of `inputs` and runs. A scalar of type I64 is a symbolic integer.
+    pub fn run(&self, inputs: &[Array]) -> Result<Vec<Array>, Failure> {
+        let shapes: Vec<etvk_input_shape> = inputs
+            .iter()
+            .map(|x| etvk_input_shape {
+                rank: rank(&x.dims),
+                dims: padded(&x.dims),
+                integer: x.values.first().map_or(0, |&n| n as i64),
+            })
+            .collect();
+        check(unsafe { etvk_delegate_resize(self.0, shapes.as_ptr(), rank(&shapes)) })?;
+        let mut given: Vec<Vec<u8>> = inputs.iter().map(Array::bytes).collect();
+        let ins: Vec<etvk_tensor> = inputs
+            .iter()
+            .zip(&mut given)
+            .map(|(x, bytes)| tensor(bytes, x.dtype, &x.dims))
+            .collect();
+        let ports = self.outputs()?;
+        // Poisoned, so that an element that nobody writes does not pass by chance.
+        let mut written: Vec<Vec<u8>> = ports
+            .iter()
+            .map(|port| vec![0xA5; usize::try_from(port.size_bytes).expect("fits")])
+            .collect();
+        let outs: Vec<etvk_tensor> = ports
+            .iter()
+            .zip(&mut written)
+            .map(|(port, bytes)| tensor(bytes, dtype(port), dims(port)))
+            .collect();
+        check(unsafe {
+            let (i, o) = (rank(&ins), rank(&outs));
+            etvk_delegate_execute(self.0, ins.as_ptr(), i, outs.as_ptr(), o)
+        })?;
+        let arrays = ports
+            .iter()
+            .zip(&written)
+            .map(|(port, bytes)| Array::from_bytes(dtype(port), dims(port), bytes));
+        Ok(arrays.collect())
+    }
+
+    fn outputs(&self) -> Result<Vec<etvk_port>, Failure> {
+        let mut count = 0;
+        check(unsafe { etvk_delegate_output_count(self.0, &mut count) })?;
+        let port = |index| {
+            let mut port = std::mem::MaybeUninit::uninit();
+            check(unsafe { etvk_delegate_output(self.0, index, port.as_mut_ptr()) })?;
+            Ok(unsafe { port.assume_init() })
+        };
+        (0..count).map(port).collect()
+    }
+}
+
+fn rank<T>(items: &[T]) -> u32 {
+    u32::try_from(items.len()).expect("few")
+}
+
+fn padded(dims: &[u32]) -> [u32; 8] {
+    let mut all = [0; 8];
+    all[..dims.len()].copy_from_slice(dims);
+    all
+}
+
+fn dims(port: &etvk_port) -> &[u32] {
+    &port.dims[..port.rank as usize]
+}
+
+const DTYPES: [DType; 8] = [
+    DType::Bool,
+    DType::U8,
+    DType::I8,
+    DType::I32,
+    DType::F16,
+    DType::F32,
+    DType::F64,
+    DType::I64,
+];
+
+fn dtype(port: &etvk_port) -> DType {
+    DTYPES[port.dtype as usize]
+}
+
+fn tensor(bytes: &mut [u8], dtype: DType, dims: &[u32]) -> etvk_tensor {
+    let number = DTYPES.iter().position(|&d| d == dtype).expect("all there");
+    etvk_tensor {
+        data: bytes.as_mut_ptr().cast(),
+        size_bytes: bytes.len(),
+        dtype: u32::try_from(number).expect("small"),
+        rank: rank(dims),
+        dims: padded(dims),
+        dim_order: std::ptr::null(),
+    }
 }
 
 /// Runs `graph` once; `None` when there is no device to run on.
-pub fn run(graph: &GraphBuilder, inputs: &[Array]) -> Option<Result<Vec<Array>>> {
-    let device = device()?;
-    Some(run_on(&device, &graph.build(), inputs))
-}
-
-fn run_on(device: &Arc<Device>, blob: &[u8], inputs: &[Array]) -> Result<Vec<Array>> {
-    let graph = etvk::parse::parse(blob)?;
-    let program = compile(&graph, &bound_shapes(&graph)?, device.limits(), &options())?;
-    let plan = plan_memory(&program, device.limits())?;
-    let data = Inline(blob);
-    let mut session = Session::create(device, &program, &plan, &graph.constants, &data)?;
-    let recording = session.record(&program, &plan)?;
-    for (port, array) in program.inputs.iter().zip(inputs) {
-        if let PortKind::Tensor(buffer) = port.kind {
-            let device_type = stored(port.element);
-            let bytes = Array::new(device_type, &array.dims, &array.values).bytes();
-            session.input_mut(&program, &plan, buffer)?[..bytes.len()].copy_from_slice(&bytes);
-        }
-    }
-    session.run(&recording)?;
-    validation::check()?;
-    program
-        .outputs
-        .iter()
-        .map(|port| match port.kind {
-            PortKind::Tensor(buffer) => {
-                let bytes = session.output(&program, &plan, buffer)?;
-                let device_type = stored(port.element);
-                let count: usize = port.dims.iter().map(|&d| d as usize).product();
-                let size = count * usize::try_from(device_type.size_bytes()).expect("small");
-                let read = Array::from_bytes(device_type, &port.dims, &bytes[..size]);
-                Ok(Array::new(port.dtype, &port.dims, &read.values))
-            }
-            PortKind::EmptyTensor => Ok(Array::new(port.dtype, &port.dims, &[])),
-            PortKind::Integer(n) => Ok(Array::scalar(DType::I64, n as f64)),
-        })
-        .collect()
-}
-
-fn stored(element: etvk::tensor::Element) -> DType {
-    match element {
-        etvk::tensor::Element::F32 => DType::F32,
-        etvk::tensor::Element::F16 => DType::F16,
-        etvk::tensor::Element::I32 => DType::I32,
-    }
+pub fn run(graph: &GraphBuilder, inputs: &[Array]) -> Option<Result<Vec<Array>, Failure>> {
+    let loaded = Loaded::new(graph)?;
+    Some(loaded.and_then(|loaded| loaded.run(inputs)))
 }
 
 /// How a tensor is typed in the graph and at the host boundary.
@@ -145,60 +244,62 @@ impl Arg {
             .collect();
         Self::Input(typed.graph, Array::new(typed.host, &array.dims, &values))
     }
+
+    /// Adds the value to `graph`, and to `inputs` what the host passes for it.
+    pub fn add(&self, graph: &mut GraphBuilder, inputs: &mut Vec<Array>) -> ValueId {
+        match self {
+            Self::Input(dtype, array) => {
+                let id = graph.staged(*dtype, array.dtype, &array.dims);
+                graph.graph.inputs.push(id);
+                inputs.push(array.clone());
+                id
+            }
+            Self::Constant(a) => graph.constant(a.dtype, &a.dims, &a.bytes()),
+            Self::None => graph.none(),
+            Self::Bool(b) => graph.bool(*b),
+            Self::Int(n) => graph.int(*n),
+            Self::Double(x) => graph.double(*x),
+            Self::Ints(list) => graph.ints(list),
+            Self::Text(text) => graph.string(text),
+        }
+    }
 }
 
-/// A graph of one call.
+/// A graph of one call with one output.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub op: &'static str,
+    /// Without the output.
     pub args: Vec<Arg>,
     pub output: Typed,
     pub dims: Vec<u32>,
 }
 
 impl Call {
-    /// The call as a graph, with the arrays that the host passes.
-    pub fn build(&self) -> (GraphBuilder, Vec<Array>) {
-        let mut graph = GraphBuilder::new();
-        let mut inputs = Vec::new();
+    fn run_once(&self) -> Option<Result<Vec<Array>, Failure>> {
+        let (mut graph, mut inputs) = (GraphBuilder::new(), Vec::new());
         let mut args: Vec<ValueId> = Vec::new();
         for arg in &self.args {
-            args.push(match arg {
-                Arg::Input(dtype, array) => {
-                    let id = graph.staged(*dtype, array.dtype, &array.dims);
-                    graph.graph.inputs.push(id);
-                    inputs.push(array.clone());
-                    id
-                }
-                Arg::Constant(a) => graph.constant(a.dtype, &a.dims, &a.bytes()),
-                Arg::None => graph.none(),
-                Arg::Bool(b) => graph.bool(*b),
-                Arg::Int(n) => graph.int(*n),
-                Arg::Double(x) => graph.double(*x),
-                Arg::Ints(list) => graph.ints(list),
-                Arg::Text(text) => graph.string(text),
-            });
+            args.push(arg.add(&mut graph, &mut inputs));
         }
         let out = graph.staged(self.output.graph, self.output.host, &self.dims);
         args.push(out);
         graph.node(self.op, &args);
         graph.output(out);
-        (graph, inputs)
+        run(&graph, &inputs)
     }
 
     /// The result; `None` without a device.
     pub fn run(&self) -> Option<Array> {
-        let (graph, inputs) = self.build();
-        match run(&graph, &inputs)? {
+        match self.run_once()? {
             Ok(mut outputs) => outputs.pop(),
-            Err(e) => panic!("{}: {e}", self.op),
+            Err(e) => panic!("{}: {}", self.op, e.message),
         }
     }
 
     /// The error that the call gives; `None` without a device.
-    pub fn refused(&self) -> Option<Error> {
-        let (graph, inputs) = self.build();
-        match run(&graph, &inputs)? {
+    pub fn refused(&self) -> Option<Failure> {
+        match self.run_once()? {
             Ok(outputs) => panic!("{} gave {outputs:?}", self.op),
             Err(e) => Some(e),
         }

@@ -2,8 +2,9 @@ use super::random::Random;
 use super::reference::{
     assert_close, broadcast_dims, elementwise, relative, Array, Tolerance, EXACT,
 };
-use super::run::{plain, Arg, Call, Typed, FORCED_HALF};
-use etvk::error::ErrorKind;
+use super::run::{
+    plain, Arg, Call, Typed, ETVK_STATUS_INVALID_BLOB, ETVK_STATUS_UNSUPPORTED, FORCED_HALF,
+};
 use etvk::tensor::DType::{self, Bool, F16, F32, I32, I8, U8};
 
 const SPECIAL: &[f64] = &[
@@ -602,36 +603,36 @@ fn refusals() {
     let x = Arg::Input(F32, Array::new(F32, &[2], &[0.5, 1.0]));
     let long = Arg::Input(F32, Array::new(F32, &[3], &[0.5, 1.0, 2.0]));
     let whole = Arg::Input(I32, Array::new(I32, &[2], &[1.0, 2.0]));
-    let cases: &[(&'static str, Vec<Arg>, DType, ErrorKind)] = &[
+    let cases: &[(&'static str, Vec<Arg>, DType, i32)] = &[
         (
             "aten.mul.Tensor",
             vec![x.clone(), long],
             F32,
-            ErrorKind::InvalidBlob,
+            ETVK_STATUS_INVALID_BLOB,
         ),
         (
             "aten.mul.Tensor",
             vec![x.clone(), Arg::None],
             F32,
-            ErrorKind::InvalidBlob,
+            ETVK_STATUS_INVALID_BLOB,
         ),
         (
             "aten.bitwise_and.Tensor",
             vec![x.clone(), x.clone()],
             F32,
-            ErrorKind::Unsupported,
+            ETVK_STATUS_UNSUPPORTED,
         ),
         (
             "aten.eq.Scalar",
             vec![whole, Arg::Int(1 << 40)],
             Bool,
-            ErrorKind::Unsupported,
+            ETVK_STATUS_UNSUPPORTED,
         ),
         (
             "aten.div.Tensor_mode",
             vec![x.clone(), x, Arg::Text("up")],
             F32,
-            ErrorKind::Unsupported,
+            ETVK_STATUS_UNSUPPORTED,
         ),
     ];
     for (op, args, dtype, kind) in cases {
@@ -642,7 +643,7 @@ fn refusals() {
             dims: vec![2],
         };
         let Some(error) = call.refused() else { return };
-        assert_eq!(error.kind, *kind, "{error}");
-        assert!(error.message.contains("node 0"), "{error}");
+        assert_eq!(error.status, *kind, "{error:?}");
+        assert!(error.message.contains("node 0"), "{error:?}");
     }
 }

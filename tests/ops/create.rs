@@ -1,7 +1,6 @@
 use super::blob::GraphBuilder;
 use super::reference::{assert_close, relative, Array, EXACT};
-use super::run::{plain, run, Arg, Call, FORCED_HALF};
-use etvk::error::ErrorKind;
+use super::run::{plain, run, Arg, Call, ETVK_STATUS_INVALID_BLOB, FORCED_HALF};
 use etvk::tensor::DType::{self, Bool, F16, F32, I32, I8, U8};
 
 #[test]
@@ -202,6 +201,6 @@ fn impossible_sizes_are_refused() {
             dims: vec![3, 3],
         };
         let Some(error) = call.refused() else { return };
-        assert_eq!(error.kind, ErrorKind::InvalidBlob, "{error}");
+        assert_eq!(error.status, ETVK_STATUS_INVALID_BLOB, "{error:?}");
     }
 }
