@@ -11,6 +11,12 @@ mod run;
 
 mod binary;
 mod create;
+mod fed;
+mod moves;
+mod norm;
+mod reduce;
 mod select;
+mod softmax;
 mod symint;
 mod unary;
+mod windows;
