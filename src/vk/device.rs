@@ -37,29 +37,22 @@ pub struct Device {
 
 static SHARED: Mutex<Vec<Weak<Device>>> = Mutex::new(Vec::new());
 
-/// What was seen while [`LIFETIME`] was held.
-#[derive(Default)]
-struct Alive {
-    devices: Vec<Arc<Device>>,
-    instances: Vec<Arc<Instance>>,
-}
-
 impl Device {
     /// The device that `options` ask for: an open one if it is still good, else a new one.
     pub fn open(options: &Options) -> Result<Arc<Self>> {
         // Whatever is looked at may be down to this owner: it must end after the guard is gone.
-        let mut alive = Alive::default();
+        let mut alive = Vec::new();
         let _lifetime = lock(&LIFETIME);
         Self::find_or_create(options, &mut alive)
     }
 
-    fn find_or_create(options: &Options, alive: &mut Alive) -> Result<Arc<Self>> {
+    fn find_or_create(options: &Options, alive: &mut Vec<Arc<Self>>) -> Result<Arc<Self>> {
         let validation = if options.validation {
             Validation::On
         } else {
             Validation::Off
         };
-        let instance = Instance::shared(validation, &mut alive.instances)?;
+        let instance = Instance::shared(validation)?;
         // SAFETY: the instance is alive.
         let physical = unsafe { instance.handle.enumerate_physical_devices() }
             .map_err(|e| failure("no Vulkan device: vkEnumeratePhysicalDevices", e))?;
@@ -70,15 +63,13 @@ impl Device {
         let (index, queue_family) = choose(&candidates, options.device_index)?;
         let mut shared = lock(&SHARED);
         shared.retain(|weak| weak.strong_count() > 0);
-        alive
-            .devices
-            .extend(shared.iter().filter_map(Weak::upgrade));
+        alive.extend(shared.iter().filter_map(Weak::upgrade));
         let good = |device: &&Arc<Self>| {
             device.index == index
                 && Arc::ptr_eq(&device.instance, &instance)
                 && !device.lost.load(Ordering::Acquire)
         };
-        if let Some(device) = alive.devices.iter().find(good) {
+        if let Some(device) = alive.iter().find(good) {
             return Ok(device.clone());
         }
         let device = Arc::new(Self::create(
