@@ -1,233 +1,344 @@
-//! Operands and results that are windows: permuted, sliced with a step, flipped, repeated.
+//! Operators that emit nothing: other windows onto the same elements.
 
-use super::blob::GraphBuilder;
-use super::random::Random;
-use super::reference::{assert_close, broadcast_dims, elementwise, indices, Array, EXACT};
-use super::run::run;
-use etvk::graph::ValueId;
-use etvk::tensor::DType::{self, Bool, F16, F32, I32};
+use super::fed::{element, made, random, Arg, Fed, FLOATS};
+use super::reference::{Array, EXACT};
+use super::run::{plain, Typed};
+use etvk::tensor::DType::{F32, I32};
 
-/// A step of a chain of shape operators, with what it does to an array.
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Permute(&'static [usize]),
-    /// Dim, start, step.
-    Slice(usize, u32, u32),
-    Flip(usize),
-    Expand(usize, u32),
+const TYPES: [Typed; 4] = [FLOATS[0], FLOATS[1], FLOATS[2], plain(I32)];
+
+/// Checks a call with one tensor argument; `from` gives the source index of a result index.
+fn check(
+    op: &'static str,
+    dims: &[u32],
+    rest: &[Arg],
+    out: &[u32],
+    from: &dyn Fn(&[u32]) -> Vec<u32>,
+) -> Option<()> {
+    for (seed, typed) in TYPES.into_iter().enumerate() {
+        let x = random(typed, dims, seed as u64 + 1);
+        let want = made(typed.host, out, |i| element(&x, &from(i)));
+        let mut args = vec![Arg::In(0)];
+        args.extend(rest.iter().cloned());
+        Fed::new(op, &[(typed, &x)], args, typed, out).check(&[&want], EXACT)?;
+    }
+    Some(())
 }
 
-impl Step {
-    fn apply(self, x: &Array) -> Array {
-        let mut dims = x.dims.clone();
-        match self {
-            Self::Permute(order) => dims = order.iter().map(|&d| x.dims[d]).collect(),
-            Self::Slice(d, start, step) => dims[d] = (dims[d] - start).div_ceil(step),
-            Self::Flip(_) => {}
-            Self::Expand(d, size) => dims[d] = size,
-        }
-        let from = |index: &Vec<u32>| {
-            let mut at = index.clone();
-            match self {
-                Self::Permute(order) => {
-                    order.iter().zip(index).for_each(|(&d, &i)| at[d] = i);
-                }
-                Self::Slice(d, start, step) => at[d] = start + index[d] * step,
-                Self::Flip(d) => at[d] = dims[d] - 1 - index[d],
-                Self::Expand(d, _) => at[d] = 0,
-            }
-            let flat = at.iter().zip(&x.dims).fold(0, |n, (&i, &d)| n * d + i);
-            x.values[flat as usize]
-        };
-        let values: Vec<f64> = indices(&dims).iter().map(from).collect();
-        Array::new(x.dtype, &dims, &values)
-    }
-
-    fn add(self, graph: &mut GraphBuilder, x: ValueId, dtype: DType, dims: &[u32]) -> ValueId {
-        let out = graph.tensor(dtype, dims);
-        let (op, args) = match self {
-            Self::Permute(order) => {
-                let order: Vec<i64> = order.iter().map(|&d| d as i64).collect();
-                ("aten.permute_copy.default", vec![graph.ints(&order)])
-            }
-            Self::Slice(d, start, step) => {
-                let numbers = [d as i64, start.into(), i64::MAX, step.into()];
-                (
-                    "aten.slice_copy.Tensor",
-                    numbers.map(|n| graph.int(n)).to_vec(),
-                )
-            }
-            Self::Flip(d) => ("aten.flip.default", vec![graph.ints(&[d as i64])]),
-            Self::Expand(..) => {
-                let sizes: Vec<i64> = dims.iter().map(|&d| d.into()).collect();
-                let args = vec![graph.ints(&sizes), graph.bool(false)];
-                ("aten.expand_copy.default", args)
-            }
-        };
-        let mut all = vec![x];
-        all.extend(args);
-        all.push(out);
-        graph.node(op, &all);
-        out
-    }
+fn ints(list: &[i64]) -> Arg {
+    Arg::Ints(list.to_vec())
 }
 
-/// A graph being built together with the values that it should compute.
-struct Both {
-    graph: GraphBuilder,
-    inputs: Vec<Array>,
+/// Index `flat` in row-major `dims`.
+fn unflatten(mut flat: u32, dims: &[u32]) -> Vec<u32> {
+    let mut index = vec![0; dims.len()];
+    for d in (0..dims.len()).rev() {
+        index[d] = flat % dims[d];
+        flat /= dims[d];
+    }
+    index
 }
 
-impl Both {
-    fn input(&mut self, array: Array, steps: &[Step]) -> (ValueId, Array) {
-        let id = self.graph.input(array.dtype, &array.dims);
-        self.inputs.push(array.clone());
-        self.through(id, array, steps)
-    }
-
-    fn through(&mut self, mut id: ValueId, mut x: Array, steps: &[Step]) -> (ValueId, Array) {
-        for step in steps {
-            x = step.apply(&x);
-            id = step.add(&mut self.graph, id, x.dtype, &x.dims);
-        }
-        (id, x)
-    }
-
-    fn call(&mut self, op: &str, args: &[ValueId], dtype: DType, dims: &[u32]) -> ValueId {
-        let out = self.graph.tensor(dtype, dims);
-        let mut all = args.to_vec();
-        all.push(out);
-        self.graph.node(op, &all);
-        out
-    }
-}
-
-const CHAINS: &[(&[u32], &[Step])] = &[
-    (&[2, 5, 7, 3], &[Step::Permute(&[0, 3, 1, 2])]),
-    (
-        &[2, 3, 11, 7],
-        &[Step::Slice(2, 1, 2), Step::Slice(1, 1, 1)],
-    ),
-    (
-        &[2, 5, 7, 3],
-        &[
-            Step::Permute(&[3, 2, 0, 1]),
-            Step::Flip(1),
-            Step::Slice(3, 0, 2),
-        ],
-    ),
-    (
-        &[2, 1, 5, 1],
-        &[Step::Expand(1, 3), Step::Expand(3, 7), Step::Flip(2)],
-    ),
-    (&[1, 1, 1, 1], &[Step::Expand(2, 4)]),
-    (&[3, 1, 4, 13], &[Step::Slice(3, 12, 1), Step::Expand(1, 3)]),
-];
-
-#[test]
-fn unary_binary_and_where_read_any_window() {
-    for (seed, (dims, steps)) in CHAINS.iter().enumerate() {
-        for dtype in [F32, F16, I32] {
-            let mut random = Random::new(seed as u64);
-            let mut both = Both {
-                graph: GraphBuilder::new(),
-                inputs: Vec::new(),
-            };
-            let x = Array::random(dtype, dims, &mut random);
-            let (x_id, x) = both.input(x, steps);
-            let n = x.dims.len();
-            let (y_id, y) = both.input(
-                Array::random(dtype, &x.dims[n - 1..], &mut random),
-                &[Step::Flip(0)],
-            );
-            let dims = broadcast_dims(&[&x, &y]);
-
-            let magnitude_id = both.call("aten.abs.default", &[x_id], dtype, &x.dims);
-            let magnitude = elementwise(dtype, &[&x], &|x| x[0].abs());
-            // A window into a result, which therefore is not written for the host alone.
-            let (back_id, back) =
-                both.through(magnitude_id, magnitude.clone(), &[Step::Flip(n - 1)]);
-            let least_id = both.call("aten.minimum.default", &[back_id, y_id], dtype, &dims);
-            let least = elementwise(dtype, &[&back, &y], &|x| x[0].min(x[1]));
-            let above_id = both.call("aten.gt.Tensor", &[y_id, x_id], Bool, &dims);
-            let above = elementwise(Bool, &[&y, &x], &|x| f64::from(u8::from(x[0] > x[1])));
-            let picked_id = both.call("aten.where.self", &[above_id, x_id, back_id], dtype, &dims);
-            let picked = elementwise(dtype, &[&above, &x, &back], &|x| {
-                if x[0] != 0.0 {
-                    x[1]
-                } else {
-                    x[2]
-                }
-            });
-            for id in [magnitude_id, least_id, above_id, picked_id] {
-                both.graph.output(id);
-            }
-            let Some(got) = run(&both.graph, &both.inputs) else {
-                return;
-            };
-            let got = got.unwrap_or_else(|e| panic!("{steps:?} {dtype:?}: {}", e.message));
-            for (i, want) in [magnitude, least, above, picked].iter().enumerate() {
-                let what = format!("output {i} of {steps:?} {dtype:?} seed {seed}");
-                assert_close(&what, &got[i], want, EXACT);
-            }
-        }
-    }
+fn flatten(index: &[u32], dims: &[u32]) -> u32 {
+    index.iter().zip(dims).fold(0, |flat, (i, d)| flat * d + i)
 }
 
 #[test]
-fn six_dims_with_a_window() {
-    let mut random = Random::new(9);
-    let mut both = Both {
-        graph: GraphBuilder::new(),
-        inputs: Vec::new(),
-    };
-    let steps = [
-        Step::Permute(&[5, 1, 3, 0, 4, 2]),
-        Step::Slice(5, 1, 2),
-        Step::Flip(0),
+fn views() {
+    let cases: &[(&[u32], &[i64], &[u32])] = &[
+        (&[2, 3, 5, 7], &[6, 35], &[6, 35]),
+        (&[2, 3, 5, 7], &[2, -1], &[2, 105]),
+        (&[1, 3, 5, 7], &[3, 5, 7], &[3, 5, 7]),
+        (&[1, 6, 5, 7], &[1, 2, 3, 35], &[1, 2, 3, 35]),
+        (&[2, 8, 3, 2], &[-1], &[96]),
+        (&[1, 10, 1, 1], &[1, -1], &[1, 10]),
+        (&[6, 4], &[2, 3, 1, 2, 2], &[2, 3, 1, 2, 2]),
+        (&[6, 4], &[4, 6], &[4, 6]),
+        (&[6, 4], &[6, 4], &[6, 4]),
+        (&[1, 1], &[], &[]),
+        (&[], &[1, 1, 1], &[1, 1, 1]),
+        (&[0, 3], &[3, 0, 2], &[3, 0, 2]),
+        (&[2, 3, 4, 5, 6], &[6, 20, 6], &[6, 20, 6]),
     ];
-    let (x_id, x) = both.input(Array::random(F32, &[2, 3, 5, 2, 3, 2], &mut random), &steps);
-    let (y_id, y) = both.input(Array::random(F32, &x.dims, &mut random), &[]);
-    let (c_id, c) = both.input(Array::random(Bool, &[x.dims[3], 1, 1], &mut random), &[]);
-    let sum_id = both.call("aten.mul.Tensor", &[x_id, y_id], F32, &x.dims);
-    let picked_id = both.call("aten.where.self", &[c_id, x_id, sum_id], F32, &x.dims);
-    both.graph.output(picked_id);
-    let Some(got) = run(&both.graph, &both.inputs) else {
-        return;
-    };
-    let product = elementwise(F32, &[&x, &y], &|x| x[0] * x[1]);
-    let want = elementwise(F32, &[&c, &x, &product], &|x| {
-        if x[0] != 0.0 {
-            x[1]
-        } else {
-            x[2]
+    for &(dims, list, out) in cases {
+        let from = |i: &[u32]| unflatten(flatten(i, out), dims);
+        if check("aten.view_copy.default", dims, &[ints(list)], out, &from).is_none() {
+            return;
         }
-    });
-    assert_close("six dims", &got.expect("runs")[0], &want, EXACT);
+    }
 }
 
 #[test]
-fn smaller_sizes_than_the_bound() {
-    use super::run::Loaded;
-    let mut graph = GraphBuilder::new();
-    let x = graph.input(F32, &[4, 9]);
-    let y = graph.input(F32, &[9]);
-    let one = graph.int(1);
-    let sum = graph.tensor(F32, &[4, 9]);
-    graph.node("aten.add.Tensor", &[x, y, one, sum]);
-    let out = graph.tensor(F32, &[4, 9]);
-    graph.node("aten.neg.default", &[sum, out]);
-    graph.output(out);
-    let Some(loaded) = Loaded::new(&graph) else {
-        return;
-    };
-    let loaded = loaded.expect("loads");
-    let mut random = Random::new(1);
-    for (h, w) in [(4, 9), (1, 7), (3, 1), (4, 9), (2, 5)] {
-        let x = Array::random(F32, &[h, w], &mut random);
-        let y = Array::random(F32, &[w], &mut random);
-        let got = loaded.run(&[x.clone(), y.clone()]).expect("runs");
-        let want = elementwise(F32, &[&x, &y], &|x| -(x[0] + x[1]));
-        assert_close(&format!("{h} x {w}"), &got[0], &want, EXACT);
+fn squeezes_and_unsqueezes() {
+    let squeezes: &[(&[u32], &[i64], &[u32])] = &[
+        (&[1, 3, 1, 5], &[0], &[3, 1, 5]),
+        (&[1, 3, 1, 5], &[-2, 0], &[3, 5]),
+        (&[1, 3, 1, 5], &[1], &[1, 3, 1, 5]),
+        (&[1, 1], &[0, 1], &[]),
+    ];
+    for &(dims, list, out) in squeezes {
+        let from = |i: &[u32]| unflatten(flatten(i, out), dims);
+        if check("aten.squeeze_copy.dims", dims, &[ints(list)], out, &from).is_none() {
+            return;
+        }
     }
+    let unsqueezes: &[(&[u32], i64, &[u32])] = &[
+        (&[3, 5], 0, &[1, 3, 5]),
+        (&[3, 5], 1, &[3, 1, 5]),
+        (&[3, 5], -1, &[3, 5, 1]),
+        (&[3, 5], -3, &[1, 3, 5]),
+        (&[2, 3, 5, 7], 2, &[2, 3, 1, 5, 7]),
+        (&[], 0, &[1]),
+    ];
+    for &(dims, d, out) in unsqueezes {
+        let from = |i: &[u32]| unflatten(flatten(i, out), dims);
+        if check(
+            "aten.unsqueeze_copy.default",
+            dims,
+            &[Arg::Int(d)],
+            out,
+            &from,
+        )
+        .is_none()
+        {
+            return;
+        }
+    }
+}
+
+#[test]
+fn permutes_up_to_rank_6() {
+    let cases: &[(&[u32], &[i64])] = &[
+        (&[2, 3, 5, 7], &[0, 2, 3, 1]),
+        (&[2, 3, 5, 7], &[3, 1, 0, 2]),
+        (&[2, 3, 5, 7], &[0, -1, 1, 2]),
+        (&[3, 5], &[1, 0]),
+        (&[4, 3, 5], &[2, 0, 1]),
+        (&[2, 3, 2, 5, 3], &[4, 2, 0, 3, 1]),
+        (&[2, 3, 2, 3, 2, 3], &[5, 0, 4, 1, 3, 2]),
+        (&[], &[]),
+    ];
+    for &(dims, order) in cases {
+        let rank = dims.len() as i64;
+        let order_of = |k: usize| ((order[k] + rank) % rank) as usize;
+        let out: Vec<u32> = (0..dims.len()).map(|k| dims[order_of(k)]).collect();
+        let from = |i: &[u32]| {
+            let mut index = vec![0; dims.len()];
+            (0..dims.len()).for_each(|k| index[order_of(k)] = i[k]);
+            index
+        };
+        if check(
+            "aten.permute_copy.default",
+            dims,
+            &[ints(order)],
+            &out,
+            &from,
+        )
+        .is_none()
+        {
+            return;
+        }
+    }
+}
+
+#[test]
+fn transposes_and_flips() {
+    let turned = |i: &[u32]| vec![i[1], i[0]];
+    if check("aten.t_copy.default", &[5, 7], &[], &[7, 5], &turned).is_none() {
+        return;
+    }
+    let swapped = |i: &[u32]| vec![i[0], i[3], i[2], i[1]];
+    let dims = [Arg::Int(1), Arg::Int(-1)];
+    check(
+        "aten.transpose_copy.int",
+        &[2, 3, 5, 7],
+        &dims,
+        &[2, 7, 5, 3],
+        &swapped,
+    );
+    for list in [&[0i64][..], &[-1], &[1, 3], &[0, 1, 2, 3], &[]] {
+        let dims = [2u32, 3, 5, 7];
+        let from = |i: &[u32]| {
+            let flip = |d: usize| list.iter().any(|&l| (l + 4) % 4 == d as i64);
+            (0..4)
+                .map(|d| if flip(d) { dims[d] - 1 - i[d] } else { i[d] })
+                .collect()
+        };
+        check("aten.flip.default", &dims, &[ints(list)], &dims, &from);
+    }
+}
+
+#[test]
+fn slices_on_every_dim() {
+    const END: i64 = i64::MAX;
+    let dims = [3u32, 6, 5, 7];
+    for d in 0..4usize {
+        let size = i64::from(dims[d]);
+        for (start, end, step) in [
+            (Some(0), Some(END), 1),
+            (Some(1), Some(3), 1),
+            (None, None, 2),
+            (Some(-2), Some(END), 1),
+            (Some(1), Some(-1), 3),
+            (Some(-100), Some(100), 2),
+            (Some(2), Some(1), 1),
+            (Some(1), Some(END), END),
+        ] {
+            // What Python's slice does.
+            let clamp = |n: i64| {
+                if n < 0 {
+                    (n + size).max(0)
+                } else {
+                    n.min(size)
+                }
+            };
+            let (first, last) = (clamp(start.unwrap_or(0)), clamp(end.unwrap_or(END)));
+            let len = (first..last).step_by(step.min(1 << 20) as usize).count() as u32;
+            let mut out = dims;
+            out[d] = len;
+            let arg = |n: Option<i64>| n.map_or(Arg::None, Arg::Int);
+            // An even dim counts from the back.
+            let dim = if d % 2 == 0 { d as i64 - 4 } else { d as i64 };
+            let rest = [Arg::Int(dim), arg(start), arg(end), Arg::Int(step)];
+            let from = |i: &[u32]| {
+                let mut index = i.to_vec();
+                index[d] = first as u32 + if i[d] > 0 { i[d] * step as u32 } else { 0 };
+                index
+            };
+            if check("aten.slice_copy.Tensor", &dims, &rest, &out, &from).is_none() {
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn selects_on_every_dim() {
+    let dims = [2u32, 6, 5, 7];
+    for d in 0..4usize {
+        for at in [0, 1, -1, -2] {
+            let mut out = dims.to_vec();
+            out.remove(d);
+            let index = (at + i64::from(dims[d])) % i64::from(dims[d]);
+            let from = |i: &[u32]| {
+                let mut i = i.to_vec();
+                i.insert(d, index as u32);
+                i
+            };
+            let rest = [Arg::Int(d as i64), Arg::Int(at)];
+            if check("aten.select_copy.int", &dims, &rest, &out, &from).is_none() {
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn splits_into_unequal_parts() {
+    for (d, sizes) in [(1usize, &[3i64, 5, 0, 1][..]), (3, &[6, 1]), (0, &[2])] {
+        for typed in TYPES {
+            let dims = [2u32, 9, 3, 7];
+            let x = random(typed, &dims, d as u64);
+            let mut start = 0;
+            let mut wants = Vec::new();
+            for &size in sizes {
+                let mut out = dims.to_vec();
+                out[d] = size as u32;
+                wants.push(made(typed.host, &out, |i| {
+                    let mut i = i.clone();
+                    i[d] += start;
+                    element(&x, &i)
+                }));
+                start += size as u32;
+            }
+            let mut call = Fed::new(
+                "aten.split_with_sizes_copy.default",
+                &[(typed, &x)],
+                vec![Arg::In(0), ints(sizes), Arg::Int(d as i64 - 4)],
+                typed,
+                &dims,
+            );
+            call.outputs = wants.iter().map(|w| (typed, w.dims.clone())).collect();
+            call.list = true;
+            if call
+                .check(&wants.iter().collect::<Vec<&Array>>(), EXACT)
+                .is_none()
+            {
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn expands_and_unfolds() {
+    let cases: &[(&[u32], &[i64], &[u32])] = &[
+        (&[1, 5, 1, 1], &[2, 5, 3, 7], &[2, 5, 3, 7]),
+        (&[1, 6, 5, 7], &[3, -1, -1, -1], &[3, 6, 5, 7]),
+        (&[5, 1], &[2, 3, -1, 4], &[2, 3, 5, 4]),
+        (&[], &[2, 3], &[2, 3]),
+        (&[3, 5], &[3, 5], &[3, 5]),
+    ];
+    for &(dims, list, out) in cases {
+        let lead = out.len() - dims.len();
+        let from = |i: &[u32]| {
+            let at = |d: usize| if dims[d] == 1 { 0 } else { i[lead + d] };
+            (0..dims.len()).map(at).collect()
+        };
+        let rest = [ints(list), Arg::Bool(false)];
+        if check("aten.expand_copy.default", dims, &rest, out, &from).is_none() {
+            return;
+        }
+    }
+    for (d, size, step, count) in [(3usize, 3u32, 2i64, 3u32), (1, 2, 1, 5), (2, 5, 7, 1)] {
+        let dims = [2u32, 6, 5, 7];
+        let mut out = dims.to_vec();
+        out[d] = count;
+        out.push(size);
+        let from = |i: &[u32]| {
+            let mut index = i[..4].to_vec();
+            index[d] = i[d] * step as u32 + i[4];
+            index
+        };
+        let rest = [Arg::Int(d as i64), Arg::Int(size.into()), Arg::Int(step)];
+        check("aten.unfold_copy.default", &dims, &rest, &out, &from);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_its_numbers() {
+    let x = random(plain(F32), &[2, 3], 1);
+    let refused = |op, rest: &[Arg], words: &[&str]| {
+        let mut args = vec![Arg::In(0)];
+        args.extend(rest.iter().cloned());
+        let call = Fed::new(op, &[(plain(F32), &x)], args, plain(F32), &[9, 9, 9]);
+        let Some(error) = call.refused() else { return };
+        for word in words {
+            assert!(error.message.contains(word), "{word} in {}", error.message);
+        }
+    };
+    refused(
+        "aten.view_copy.default",
+        &[ints(&[4, -1])],
+        &["6 elements", "[4, -1]"],
+    );
+    refused("aten.view_copy.default", &[ints(&[7])], &["[7]"]);
+    refused("aten.permute_copy.default", &[ints(&[0, 0])], &["[0, 0]"]);
+    refused("aten.permute_copy.default", &[ints(&[0])], &["[2, 3]"]);
+    refused(
+        "aten.select_copy.int",
+        &[Arg::Int(1), Arg::Int(3)],
+        &["3", "dim 1"],
+    );
+    refused(
+        "aten.select_copy.int",
+        &[Arg::Int(2), Arg::Int(0)],
+        &["dim 2"],
+    );
+    let expand = [ints(&[2, 5]), Arg::Bool(false)];
+    refused("aten.expand_copy.default", &expand, &["[2, 3]", "[2, 5]"]);
+    let slice = [Arg::Int(0), Arg::Int(0), Arg::Int(1), Arg::Int(0)];
+    refused("aten.slice_copy.Tensor", &slice, &["step 0"]);
+    let unfold = [Arg::Int(1), Arg::Int(4), Arg::Int(1)];
+    refused("aten.unfold_copy.default", &unfold, &["parts of 4"]);
 }
