@@ -12,6 +12,7 @@ mod run;
 mod binary;
 mod conv2d;
 mod create;
+mod matmul;
 mod select;
 mod symint;
 mod unary;
