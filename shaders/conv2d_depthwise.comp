@@ -1,5 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #pragma variants f32: ; f16: HALF
 // Depthwise convolution: output channel c sees input channel c. One invocation = 4 channels at
 // PIXELS neighbouring positions of a row. Pad lanes stay among themselves.
@@ -47,7 +48,7 @@ void main() {
   uint image_row = row / uint(h_out) * uint(h_in);
 
   vec4 sums[PIXELS];
-  for (uint i = 0; i < PIXELS; ++i) {
+  [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
     sums[i] = vec4(0.0);
   }
   for (int kh = 0; kh < kernel_h; ++kh) {
@@ -59,7 +60,7 @@ void main() {
     for (int kw = 0; kw < kernel_w; ++kw) {
       vec4 tap = vec4(weight4[uint(kh * kernel_w + kw) * quads + quad]);
       int w = ow_first * stride_w - padding_w + kw * dilation_w;
-      for (uint i = 0; i < PIXELS; ++i) {
+      [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
         if (w >= 0 && w < w_in) {
           sums[i] = fma(vec4(x4[(line + uint(w)) * quads + quad]), tap, sums[i]);
         }
@@ -68,7 +69,7 @@ void main() {
     }
   }
   uvec4 channels = min(uvec4(quad * 4) + uvec4(0, 1, 2, 3), uvec4(channels_out - 1));
-  for (uint i = 0; i < PIXELS; ++i) {
+  [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
     int ow = ow_first + int(i);
     if (ow < w_out) {
       store_y((row * uint(w_out) + uint(ow)) * quads + quad, channels, sums[i]);

@@ -1,5 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #pragma variants f32: ; f16: HALF
 // Convolution without columns, any geometry, also transposed. One invocation = 4 output channels
 // at PIXELS positions of a row that see the same kernel positions: neighbours, or, transposed,
@@ -80,7 +81,7 @@ void main() {
   uvec4 base = groups * (uint(kernel_h * kernel_w) * k_channels * weight_row) + channels % group_out;
 
   vec4 sums[PIXELS];
-  for (uint i = 0; i < PIXELS; ++i) {
+  [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
     sums[i] = vec4(0.0);
   }
   for (int kh = 0; kh < kernel_h; ++kh) {
@@ -92,7 +93,7 @@ void main() {
       uint tap = uint(kh * kernel_w + kw) * k_channels * weight_row;
       int starts[PIXELS];
       bool any_inside = false;
-      for (uint i = 0; i < PIXELS; ++i) {
+      [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
         int w = position(ow_first + int(i) * step_w, kw, stride_w, padding_w, dilation_w, w_in);
         any_inside = any_inside || w >= 0;
         starts[i] = w < 0 ? -1 : int(((image * uint(h_in) + uint(h)) * uint(w_in) + uint(w)) * x_pixel);
@@ -109,7 +110,7 @@ void main() {
           vec4 w1 = vec4(weight4[(at + weight_row) >> 2]);
           vec4 w2 = vec4(weight4[(at + 2 * weight_row) >> 2]);
           vec4 w3 = vec4(weight4[(at + 3 * weight_row) >> 2]);
-          for (uint i = 0; i < PIXELS; ++i) {
+          [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
             if (starts[i] >= 0) {
               vec4 value = mix(vec4(0.0), vec4(x4[(uint(starts[i]) + first + c) >> 2]), real);
               sums[i] = fma(vec4(value.x), w0, sums[i]);
@@ -128,7 +129,7 @@ void main() {
           } else {
             w0 = vec4(weight[at.x], weight[at.y], weight[at.z], weight[at.w]);
           }
-          for (uint i = 0; i < PIXELS; ++i) {
+          [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
             if (starts[i] >= 0) {
               uvec4 from = uvec4(uint(starts[i]) + c) + groups * group_in;
               vec4 value = vec4(x[from.x]);
@@ -142,7 +143,7 @@ void main() {
       }
     }
   }
-  for (uint i = 0; i < PIXELS; ++i) {
+  [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
     int ow = ow_first + int(i) * step_w;
     if (ow < w_out) {
       store_y((row * uint(w_out) + uint(ow)) * quads + quad, channels, sums[i]);

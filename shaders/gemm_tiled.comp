@@ -1,5 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #pragma variants f32: ; f16: HALF
 // GEMM in tiles of shared memory. One workgroup = TILE_M x 4 * TILE_N4 outputs; one invocation =
 // THREAD_M x 4 * THREAD_N4 of them, four neighbouring rows at a time. No invocation leaves early:
@@ -41,7 +42,7 @@ void main() {
   uint thread_column4 = local % THREADS_N;
 
   vec4 sums[THREAD_M4 * 4 * THREAD_N4];
-  for (uint i = 0; i < THREAD_M4 * 4 * THREAD_N4; ++i) {
+  [[unroll]] for (uint i = 0; i < THREAD_M4 * 4 * THREAD_N4; ++i) {
     sums[i] = vec4(0.0);
   }
   for (uint first = 0; first < k; first += TILE_K4 * 4) {
@@ -52,7 +53,7 @@ void main() {
       uint at = first + k4 * 4;
       mat4 block = transpose(mat4(load_a_guarded(row, at), load_a_guarded(row + 1, at),
                                   load_a_guarded(row + 2, at), load_a_guarded(row + 3, at)));
-      for (uint step = 0; step < 4; ++step) {
+      [[unroll]] for (uint step = 0; step < 4; ++step) {
         tile_a[(k4 * 4 + step) * PITCH_A + row4] = block[step];
       }
     }
@@ -64,13 +65,13 @@ void main() {
     barrier();
     for (uint step = 0; step < TILE_K4 * 4; ++step) {
       vec4 left[THREAD_M4];
-      for (uint i = 0; i < THREAD_M4; ++i) {
+      [[unroll]] for (uint i = 0; i < THREAD_M4; ++i) {
         left[i] = tile_a[step * PITCH_A + i * THREADS_M + thread_row4];
       }
-      for (uint j = 0; j < THREAD_N4; ++j) {
+      [[unroll]] for (uint j = 0; j < THREAD_N4; ++j) {
         vec4 right = tile_b[step * TILE_N4 + j * THREADS_N + thread_column4];
-        for (uint i = 0; i < THREAD_M4; ++i) {
-          for (uint lane = 0; lane < 4; ++lane) {
+        [[unroll]] for (uint i = 0; i < THREAD_M4; ++i) {
+          [[unroll]] for (uint lane = 0; lane < 4; ++lane) {
             uint sum = (i * 4 + lane) * THREAD_N4 + j;
             sums[sum] = fma(vec4(left[i][lane]), right, sums[sum]);
           }
@@ -79,10 +80,10 @@ void main() {
     }
     barrier();
   }
-  for (uint i = 0; i < THREAD_M4; ++i) {
-    for (uint lane = 0; lane < 4; ++lane) {
+  [[unroll]] for (uint i = 0; i < THREAD_M4; ++i) {
+    [[unroll]] for (uint lane = 0; lane < 4; ++lane) {
       uint row = tile_row + (i * THREADS_M + thread_row4) * 4 + lane;
-      for (uint j = 0; j < THREAD_N4; ++j) {
+      [[unroll]] for (uint j = 0; j < THREAD_N4; ++j) {
         uint column4 = tile_column4 + j * THREADS_N + thread_column4;
         if (row < m && column4 < columns4) {
           store_c(row, column4 * 4, sums[(i * 4 + lane) * THREAD_N4 + j]);

@@ -16,6 +16,7 @@ mod create;
 mod fed;
 mod gather;
 mod integers;
+mod matmul;
 mod moves;
 mod norm;
 mod pool;

@@ -9,21 +9,21 @@ use etvk::tensor::DType;
 
 /// A convolution with random operands. The default is 3x3 with bias.
 #[derive(Clone, Debug)]
-pub struct Case {
+pub(super) struct Case {
     /// `[n, c_in, h, w]`; `h` is 1 when `one_d`.
-    pub x: [u32; 4],
-    pub c_out: u32,
-    pub kernel: [u32; 2],
-    pub conv: Conv,
-    pub bias: bool,
+    pub(super) x: [u32; 4],
+    pub(super) c_out: u32,
+    pub(super) kernel: [u32; 2],
+    pub(super) conv: Conv,
+    pub(super) bias: bool,
     /// Input, weight and output without their height, lists of one element.
-    pub one_d: bool,
+    pub(super) one_d: bool,
     /// Lists of one element for both directions, where both are equal.
-    pub short_lists: bool,
+    pub(super) short_lists: bool,
     /// Weight and bias are graph inputs.
-    pub computed_weight: bool,
-    pub half: bool,
-    pub seed: u64,
+    pub(super) computed_weight: bool,
+    pub(super) half: bool,
+    pub(super) seed: u64,
 }
 
 impl Default for Case {
@@ -47,21 +47,21 @@ impl Default for Case {
 }
 
 /// What the reference says.
-pub struct Want {
-    pub dims: Vec<u32>,
-    pub values: Vec<f64>,
+pub(super) struct Want {
+    pub(super) dims: Vec<u32>,
+    pub(super) values: Vec<f64>,
     /// Per element: the sum of magnitudes of what is added.
-    pub magnitudes: Vec<f64>,
+    pub(super) magnitudes: Vec<f64>,
 }
 
-pub struct Operands {
-    pub x: Array,
-    pub weight: Array,
-    pub bias: Option<Array>,
+pub(super) struct Operands {
+    pub(super) x: Array,
+    pub(super) weight: Array,
+    pub(super) bias: Option<Array>,
 }
 
 impl Case {
-    pub fn weight_dims(&self) -> [u32; 4] {
+    pub(super) fn weight_dims(&self) -> [u32; 4] {
         let [kh, kw] = self.kernel;
         let groups = self.conv.groups;
         if self.conv.transposed {
@@ -79,7 +79,7 @@ impl Case {
         }
     }
 
-    pub fn operands(&self) -> Operands {
+    pub(super) fn operands(&self) -> Operands {
         let mut random = Random::new(self.seed);
         let mut array = |dims: &[u32]| {
             let count = dims.iter().map(|&d| d as usize).product();
@@ -93,7 +93,7 @@ impl Case {
     }
 
     /// Number of products in one output, at most.
-    pub fn k(&self) -> u32 {
+    pub(super) fn k(&self) -> u32 {
         self.x[1] / self.conv.groups * self.kernel[0] * self.kernel[1]
     }
 
@@ -105,7 +105,7 @@ impl Case {
         }
     }
 
-    pub fn graph(&self, operands: &Operands) -> (GraphBuilder, Vec<Array>) {
+    pub(super) fn graph(&self, operands: &Operands) -> (GraphBuilder, Vec<Array>) {
         let mut graph = GraphBuilder::new();
         let typed = if self.half {
             FORCED_HALF
@@ -139,7 +139,7 @@ impl Case {
     }
 
     /// The call; gives its output.
-    pub fn node(
+    pub(super) fn node(
         &self,
         graph: &mut GraphBuilder,
         [x, weight]: [ValueId; 2],
@@ -180,7 +180,7 @@ impl Case {
     }
 
     /// Straight from the definition, scattering for transposed convolutions.
-    pub fn reference(&self, operands: &Operands) -> Want {
+    pub(super) fn reference(&self, operands: &Operands) -> Want {
         let (x, w) = (&operands.x.values, &operands.weight.values);
         let [n, c_in, h_in, w_in] = self.x.map(|d| d as usize);
         let dims = self.conv.output_dims(&self.x, &self.weight_dims());
@@ -268,7 +268,7 @@ impl Case {
     }
 
     /// Runs it; `None` without a device.
-    pub fn run(
+    pub(super) fn run(
         &self,
         operands: &Operands,
         options: &[(&str, &str)],
@@ -282,7 +282,7 @@ impl Case {
     }
 
     /// Runs it with `algorithm` asked for and compares with the reference.
-    pub fn check(&self, algorithm: &str) {
+    pub(super) fn check(&self, algorithm: &str) {
         let operands = self.operands();
         let want = self.reference(&operands);
         if let Some((got, _)) = self.run(&operands, &[("conv_algorithm", algorithm)]) {
@@ -293,7 +293,7 @@ impl Case {
     /// A chain of K fused multiply-adds errs by at most K units of 2^-24 of the magnitudes' sum;
     /// bias and scale add two. fp16 results are rounded once more, by half a unit of 2^-10, or
     /// twice that where the device truncates.
-    pub fn compare(&self, what: &str, got: &Array, want: &Want) {
+    pub(super) fn compare(&self, what: &str, got: &Array, want: &Want) {
         assert_eq!(got.dims, want.dims, "{what}: {self:?}");
         let unit = f64::from(self.k() + 2) * 2f64.powi(-24);
         let half = if self.half { 2f64.powi(-10) } else { 0.0 };
