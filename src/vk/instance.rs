@@ -30,6 +30,10 @@ static LOADER: Mutex<Option<ash::Entry>> = Mutex::new(None);
 
 static SHARED: Mutex<Vec<Weak<Instance>>> = Mutex::new(Vec::new());
 
+/// Held while instances and devices are made or destroyed. Vulkan allows that on several threads at
+/// once, but NVIDIA's driver 580 crashed when one instance went while another came.
+pub(super) static LIFETIME: Mutex<()> = Mutex::new(());
+
 fn loader() -> Result<ash::Entry> {
     let mut slot = lock(&LOADER);
     if let Some(entry) = &*slot {
@@ -42,19 +46,18 @@ fn loader() -> Result<ash::Entry> {
 }
 
 impl Instance {
-    /// The shared instance, made if none is alive.
-    pub(super) fn shared(validation: Validation) -> Result<Arc<Self>> {
+    /// The shared instance, made if none is alive. The caller holds [`LIFETIME`]; `alive` keeps
+    /// every instance seen, and is dropped after that.
+    pub(super) fn shared(validation: Validation, alive: &mut Vec<Arc<Self>>) -> Result<Arc<Self>> {
         let mut shared = lock(&SHARED);
         shared.retain(|weak| weak.strong_count() > 0);
-        let alive = shared
-            .iter()
-            .filter_map(Weak::upgrade)
-            .find(|i| i.validation == validation);
-        if let Some(instance) = alive {
-            return Ok(instance);
+        alive.extend(shared.iter().filter_map(Weak::upgrade));
+        if let Some(instance) = alive.iter().find(|i| i.validation == validation) {
+            return Ok(instance.clone());
         }
         let instance = Arc::new(Self::create(validation)?);
         shared.push(Arc::downgrade(&instance));
+        alive.push(instance.clone());
         Ok(instance)
     }
 
@@ -119,21 +122,26 @@ impl Instance {
         // SAFETY: every pointer in `info` lives until the end of this function.
         let handle = unsafe { entry.create_instance(&info, None) }
             .map_err(|e| failure("no Vulkan instance: vkCreateInstance", e))?;
-        let mut instance = Self {
+        let mut messenger = None;
+        if validation == Validation::On {
+            let utils = ext::debug_utils::Instance::new(&entry, &handle);
+            let info = validation::messenger_info();
+            // SAFETY: the extension is enabled; the callback is a plain function.
+            match unsafe { utils.create_debug_utils_messenger(&info, None) } {
+                Ok(made) => messenger = Some((utils, made)),
+                Err(e) => {
+                    // SAFETY: nothing was made from it.
+                    unsafe { handle.destroy_instance(None) };
+                    return Err(failure("vkCreateDebugUtilsMessengerEXT", e));
+                }
+            }
+        }
+        Ok(Self {
             handle,
             validation,
             names,
-            messenger: None,
-        };
-        if validation == Validation::On {
-            let utils = ext::debug_utils::Instance::new(&entry, &instance.handle);
-            // SAFETY: the extension is enabled; the callback is a plain function.
-            let messenger =
-                unsafe { utils.create_debug_utils_messenger(&validation::messenger_info(), None) }
-                    .map_err(|e| failure("vkCreateDebugUtilsMessengerEXT", e))?;
-            instance.messenger = Some((utils, messenger));
-        }
-        Ok(instance)
+            messenger,
+        })
     }
 }
 
@@ -146,6 +154,7 @@ pub(super) fn offers(extensions: &[vk::ExtensionProperties], name: &CStr) -> boo
 
 impl Drop for Instance {
     fn drop(&mut self) {
+        let _lifetime = lock(&LIFETIME);
         // SAFETY: every device of this instance held it and is gone; the messenger is its own.
         unsafe {
             if let Some((utils, messenger)) = self.messenger.take() {

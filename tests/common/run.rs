@@ -11,7 +11,7 @@ use super::reference::{rounded, Array};
 use bindings::*;
 use etvk::graph::ValueId;
 use etvk::tensor::DType;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::sync::OnceLock;
 
 mod bindings {
@@ -25,7 +25,9 @@ mod bindings {
     include!("../bindings/etvk.rs");
 }
 
-pub use bindings::{etvk_status, ETVK_STATUS_INVALID_BLOB, ETVK_STATUS_UNSUPPORTED};
+pub use bindings::{
+    etvk_convolution, etvk_status, ETVK_STATUS_INVALID_BLOB, ETVK_STATUS_UNSUPPORTED,
+};
 
 /// A status other than OK, and the message that came with it.
 #[derive(Clone, Debug)]
@@ -66,7 +68,7 @@ fn device_is_there() -> bool {
             let y = graph.tensor(DType::F32, &[1]);
             let none = graph.none();
             graph.node("aten.clone.default", &[x, none, y]).output(y);
-            Some(Loaded::create(&graph).expect("a clone loads"))
+            Some(Loaded::create(&graph, &[]).expect("a clone loads"))
         }
         Err(e) if e.status == ETVK_STATUS_NO_DEVICE => {
             println!("SKIPPED, no device: {}", e.message);
@@ -80,15 +82,32 @@ fn device_is_there() -> bool {
 impl Loaded {
     /// Loads `graph`; `None` when there is no device to run on.
     pub fn new(graph: &GraphBuilder) -> Option<Result<Self, Failure>> {
-        device_is_there().then(|| Self::create(graph))
+        Self::with_options(graph, &[])
     }
 
-    fn create(graph: &GraphBuilder) -> Result<Self, Failure> {
+    /// The same with options.
+    pub fn with_options(
+        graph: &GraphBuilder,
+        options: &[(&str, &str)],
+    ) -> Option<Result<Self, Failure>> {
+        device_is_there().then(|| Self::create(graph, options))
+    }
+
+    fn create(graph: &GraphBuilder, options: &[(&str, &str)]) -> Result<Self, Failure> {
         let blob = graph.build();
+        let text = |s: &str| CString::new(s).expect("no NUL");
+        let pairs: Vec<_> = options.iter().map(|(k, v)| (text(k), text(v))).collect();
+        let options: Vec<etvk_option> = pairs
+            .iter()
+            .map(|(key, value)| etvk_option {
+                key: key.as_ptr(),
+                value: value.as_ptr(),
+            })
+            .collect();
         let info = etvk_create_info {
             struct_size: u32::try_from(size_of::<etvk_create_info>()).expect("small"),
-            option_count: 0,
-            options: std::ptr::null(),
+            option_count: rank(&options),
+            options: options.as_ptr(),
             blob: blob.as_ptr().cast(),
             blob_size_bytes: blob.len(),
             named_data_get: None,
@@ -137,6 +156,18 @@ impl Loaded {
             .zip(&written)
             .map(|(port, bytes)| Array::from_bytes(dtype(port), dims(port), bytes));
         Ok(arrays.collect())
+    }
+
+    /// How each convolution is done now.
+    pub fn convolutions(&self) -> Result<Vec<etvk_convolution>, Failure> {
+        let mut count = 0;
+        check(unsafe { etvk_delegate_convolution_count(self.0, &mut count) })?;
+        let convolution = |index| {
+            let mut report = std::mem::MaybeUninit::uninit();
+            check(unsafe { etvk_delegate_convolution(self.0, index, report.as_mut_ptr()) })?;
+            Ok(unsafe { report.assume_init() })
+        };
+        (0..count).map(convolution).collect()
     }
 
     fn outputs(&self) -> Result<Vec<etvk_port>, Failure> {
