@@ -8,6 +8,7 @@ use crate::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
 use crate::error::{Error, Result};
 use crate::graph::ValueId;
 use crate::ops::copy::dense_layout;
+use crate::program::Access;
 use crate::shader::Shader;
 use crate::tensor::{Element, Tensor};
 
@@ -80,6 +81,11 @@ impl Op for Pad {
         } else {
             (self.value as f32).to_bits()
         };
+        // Nothing is read where nothing remains, but validation sees the whole buffer being bound.
+        let read = match source.numel() {
+            0 => Bind::whole(source.buffer, Access::Read),
+            _ => Bind::read(&source),
+        };
         let half = source.element == Element::F16 || target.element == Element::F16;
         let rank = u32::try_from(loops.len()).map_err(|_| Error::internal("rank"))?;
         program.dispatch(DispatchDesc {
@@ -91,7 +97,7 @@ impl Op for Pad {
             local_size: [LINE_LOCAL_SIZE, 1, 1],
             spec: vec![rank, source.element as u32, target.element as u32],
             push: push(&source, &target, value, &loops)?,
-            bindings: vec![Bind::read(&source), Bind::write(&target)],
+            bindings: vec![read, Bind::write(&target)],
             workgroups: program.line(target.numel(), LINE_LOCAL_SIZE)?,
         })
     }

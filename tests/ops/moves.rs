@@ -184,7 +184,6 @@ fn pads_and_crops() {
             let want = made(typed.host, &out, |i| {
                 let at: Option<Vec<u32>> = (0..4)
                     .map(|d| u32::try_from(i64::from(i[d]) - pair(d)[0]).ok())
-                    .map(|i| i)
                     .collect();
                 let at = at.filter(|at| at.iter().zip(&dims).all(|(i, d)| i < d));
                 at.map_or(value, |at| element(&x, &at))

@@ -49,7 +49,10 @@ impl By {
     }
 }
 
-fn each(check: &dyn Fn(Typed, &Array, [u32; 2], By) -> Option<()>) {
+/// Takes types, input, output size and how that is given; `None` ends the walk.
+type Check<'a> = &'a dyn Fn(Typed, &Array, [u32; 2], By) -> Option<()>;
+
+fn each(check: Check<'_>) {
     for (k, &(input, by)) in CASES.iter().enumerate() {
         for typed in FLOATS {
             for [n, c] in [[2, 6], [1, 8], [1, 1]] {
