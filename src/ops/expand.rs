@@ -2,7 +2,7 @@
 
 use super::window::{expand, insert, split, view};
 use super::{Args, Op};
-use crate::builder::ProgramBuilder;
+use crate::builder::{ProgramBuilder, Want};
 use crate::error::{Error, Result};
 use crate::graph::ValueId;
 use crate::ops::copy::dense_layout;
@@ -27,7 +27,8 @@ impl Op for Expand {
     }
 
     fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
-        let source = program.tensor(self.input)?;
+        // From device memory: out of staging, each repetition would be copied.
+        let source = program.operand(self.input, Want::Any)?;
         let lead = self.sizes.len().saturating_sub(source.dims.len());
         let mut dims = Vec::with_capacity(self.sizes.len());
         for (i, &size) in self.sizes.iter().enumerate() {

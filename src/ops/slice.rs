@@ -2,7 +2,7 @@
 
 use super::window::{existing_dim, select, slice};
 use super::{Args, Op};
-use crate::builder::ProgramBuilder;
+use crate::builder::{ProgramBuilder, Want};
 use crate::error::{Error, Result};
 use crate::graph::ValueId;
 
@@ -169,7 +169,8 @@ impl Op for Unfold {
     }
 
     fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
-        let source = program.tensor(self.input)?;
+        // From device memory: out of staging, parts that overlap would be copied twice.
+        let source = program.operand(self.input, Want::Any)?;
         let d = existing_dim(self.dim, &source.dims)?;
         let wrong = || {
             Error::blob(format!(
