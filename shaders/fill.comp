@@ -51,7 +51,7 @@ void main() {
     precise float value = first + way;
     precise float part = value - first;
     precise float error = (first - (value - part)) + (way - part);
-    low += uintBitsToFloat(start_low) + at * uintBitsToFloat(step_low);
-    target_set_float(to, value + (error + low));
+    precise float total = value + (error + (low + (uintBitsToFloat(start_low) + at * uintBitsToFloat(step_low))));
+    target_set_float(to, total);
   }
 }

@@ -4,7 +4,7 @@
 // Samples planes at the positions (x, y) of a grid, -1 to 1. One invocation = one element of the target.
 #include "workgroup.glsl"
 #include "element.glsl"
-#include "nan.glsl"
+#include "float.glsl"
 #define PLANES_EXTRA int height_in; int width_in; int grid_offset; int grid_strides[4];
 #include "planes.glsl"
 

@@ -5,7 +5,6 @@
 // Weight and bias are dense; element i of row r uses number (r % groups) * group_size + i / span.
 #include "workgroup.glsl"
 #include "element.glsl"
-#include "nan.glsl"
 #define ROWS_EXTRA uint groups; uint group_size; uint span; float epsilon;
 #include "rows.glsl"
 

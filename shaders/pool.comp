@@ -5,7 +5,7 @@
 // One invocation = one element of the target.
 #include "workgroup.glsl"
 #include "element.glsl"
-#include "nan.glsl"
+#include "float.glsl"
 #define PLANES_EXTRA                                                                         \
   int height_in; int width_in; int stride_y; int stride_x; int padding_y; int padding_x;     \
   int dilation_y; int dilation_x; int divisor; int indices_offset; int indices_strides[4];
@@ -42,13 +42,13 @@ void main() {
     // The first position inside.
     y0 = y0 < 0 ? y0 + (-y0 + dilation_y - 1) / dilation_y * dilation_y : y0;
     x0 = x0 < 0 ? x0 + (-x0 + dilation_x - 1) / dilation_x * dilation_x : x0;
-    float best = -INFINITY;
+    float best = -INF;
     int best_index = y0 * width_in + x0;
     for (int y = y0; y < y1; y += dilation_y) {
       for (int x = x0; x < x1; x += dilation_x) {
         float value = source_float(plane + y * source_strides[2] + x * source_strides[3]);
         // NaN wins and stays.
-        if (is_nan(value) || (!is_nan(best) && value > best)) {
+        if (is_nan(value) || less(best, value)) {
           best = value;
           best_index = y * width_in + x;
         }

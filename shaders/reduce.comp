@@ -4,7 +4,7 @@
 // Reduces each row to one element. The `int` variant computes in integers.
 #include "workgroup.glsl"
 #include "element.glsl"
-#include "nan.glsl"
+#include "float.glsl"
 #define ROWS_EXTRA
 #include "rows.glsl"
 
@@ -25,17 +25,23 @@ OUTPUT(1, target, TARGET)
 #define VALUE int
 #define LOAD source_int
 #define STORE target_set_int
-#define LOWEST -2147483647 - 1
+#define LOWEST int(0x80000000u)
 #define HIGHEST 2147483647
 bool is_nan(int x) {
   return false;
+}
+bool equal(int a, int b) {
+  return a == b;
+}
+bool less(int a, int b) {
+  return a < b;
 }
 #else
 #define VALUE float
 #define LOAD source_float
 #define STORE target_set_float
-#define LOWEST -INFINITY
-#define HIGHEST INFINITY
+#define LOWEST -INF
+#define HIGHEST INF
 #endif
 
 shared VALUE values[ROWS_LIMIT];
@@ -53,10 +59,10 @@ void take(VALUE x, uint i) {
   bool better;
   if (is_nan(x) != is_nan(best)) {
     better = is_nan(x);
-  } else if (is_nan(x) || x == best) {
+  } else if (is_nan(x) || equal(x, best)) {
     better = i < best_index;
   } else {
-    better = KIND == AMAX || KIND == ARGMAX ? x > best : x < best;
+    better = KIND == AMAX || KIND == ARGMAX ? less(best, x) : less(x, best);
   }
   if (better) {
     best = x;
@@ -91,7 +97,7 @@ void main() {
     target_set_int(start.y, int(best_index));
   } else if (KIND == MEAN) {
     // The mean of nothing is NaN.
-    STORE(start.y, inner_count == 0u ? VALUE(NOT_A_NUMBER) : best / VALUE(inner_count));
+    STORE(start.y, inner_count == 0u ? VALUE(NAN) : best / VALUE(inner_count));
   } else {
     STORE(start.y, best);
   }

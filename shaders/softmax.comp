@@ -4,7 +4,7 @@
 // Softmax of each row, or its logarithm. A row that is all -inf gives NaN, as in PyTorch.
 #include "workgroup.glsl"
 #include "element.glsl"
-#include "nan.glsl"
+#include "math.glsl"
 #define ROWS_EXTRA
 #include "rows.glsl"
 
@@ -24,7 +24,7 @@ float across(float x, uint step) {
     barrier();
     if (gl_LocalInvocationID.y < half_rows) {
       float other = partial[row_slot() + half_rows * gl_WorkGroupSize.x];
-      x = step == 0u ? max(x, other) : x + other;
+      x = step == 0u ? maximum(x, other) : x + other;
       partial[row_slot()] = x;
     }
   }
@@ -34,39 +34,31 @@ float across(float x, uint step) {
   return result;
 }
 
-// exp() below the smallest denormal is 0; drivers that clamp its argument would not say so.
-float exponential(float x) {
-  return x < -104.0 ? 0.0 : exp(x);
-}
-
 void main() {
   uint row = line_index();
   bool live = row < outer_count;
   ivec2 start = row_start(live ? row : 0u);
   uint first = gl_LocalInvocationID.y;
-  float largest = -INFINITY;
+  float largest = -INF;
   for (uint i = first; i < inner_count; i += gl_WorkGroupSize.y) {
-    largest = max(largest, source_float(start.x + row_element(i).x));
+    largest = maximum(largest, source_float(start.x + row_element(i).x));
   }
   largest = across(largest, 0u);
-  // A NaN anywhere, and inf - inf, make the sum NaN whatever max() does with them.
-  float sum = 0.0;
-  bool broken = false;
+  float total = 0.0;
   for (uint i = first; i < inner_count; i += gl_WorkGroupSize.y) {
     float x = source_float(start.x + row_element(i).x) - largest;
-    broken = broken || is_nan(x);
-    sum += exponential(x);
+    total += exp_exact(x);
   }
-  sum = across(broken ? NOT_A_NUMBER : sum, 1u);
-  float offset = LOGARITHM == 1u ? log(sum) : 0.0;
-  float scale = 1.0 / sum;
+  total = across(total, 1u);
+  float offset = LOGARITHM == 1u ? log_exact(total) : 0.0;
+  float scale = 1.0 / total;
   if (!live) {
     return;
   }
   for (uint i = first; i < inner_count; i += gl_WorkGroupSize.y) {
     ivec2 at = start + row_element(i);
     float x = source_float(at.x) - largest;
-    float y = LOGARITHM == 1u ? x - offset : exponential(x) * scale;
-    target_set_float(at.y, is_nan(sum) ? NOT_A_NUMBER : y);
+    float y = LOGARITHM == 1u ? x - offset : exp_exact(x) * scale;
+    target_set_float(at.y, is_nan(total) ? NAN : y);
   }
 }

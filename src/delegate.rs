@@ -119,7 +119,14 @@ impl Delegate {
         let program = compile(&graph, &shapes, device.limits(), &rounded)?;
         let plan = plan_memory(&program, device.limits())?;
         check_budget(plan.workspace_bytes, options)?;
-        let session = Session::create(device, &program, &plan, &graph.constants, data)?;
+        let session = Session::create(device, &program, &plan, &|upload, read| {
+            let source = usize::try_from(upload.constant.0).ok();
+            let source = source.and_then(|constant| graph.constants.get(constant));
+            data.with_bytes(
+                source.ok_or_else(|| Error::internal("no such constant"))?,
+                read,
+            )
+        })?;
         check_budget(session.memory_report().workspace_bytes, options)?;
         let mut state = State {
             session,

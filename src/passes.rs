@@ -6,6 +6,9 @@ mod epilogue;
 mod patterns;
 mod uses;
 
+#[cfg(test)]
+mod tests;
+
 use crate::constant::ConstantData;
 use crate::error::Result;
 use crate::graph::Graph;

@@ -7,6 +7,7 @@
 mod device;
 mod instance;
 mod memory;
+mod physical;
 mod pipeline;
 mod record;
 mod session;
@@ -17,7 +18,7 @@ pub mod validation;
 
 pub use device::Device;
 pub use record::Recording;
-pub use session::{MemoryReport, Prepared, Reserved, Session};
+pub use session::{MemoryReport, Prepared, ReadConstant, Reserved, Session};
 
 use crate::error::{Error, ErrorKind};
 use ash::vk;

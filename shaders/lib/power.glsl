@@ -14,8 +14,9 @@ float quotient(float a, float b) {
   }
   float low;
   float high = product(q, b, low);
-  precise float residue = (a - high) - low;
-  return q + residue / b;
+  // All of it precise: a driver may otherwise factor q + residue / b into (a + residue) / b.
+  precise float corrected = q + ((a - high) - low) / b;
+  return corrected;
 }
 
 // |x| = mantissa * 2^exponent with a mantissa below 2^24, for finite x.

@@ -180,9 +180,8 @@ impl Op for Binary {
             }
         }
         // The square is so common, and exact as a product.
-        if function == F::Pow && right == Operand::Number(Scalar::Int(2))
-            || right == Operand::Number(Scalar::Double(2.0)) && function == F::Pow
-        {
+        let two = [Scalar::Int(2), Scalar::Double(2.0)].map(Operand::Number);
+        if function == F::Pow && two.contains(&right) {
             (function, right) = (F::Mul, left);
         }
         Ok(Self {

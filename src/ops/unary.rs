@@ -76,7 +76,7 @@ impl UnaryFunction {
     }
 }
 
-/// The function and where its parameters stand, by operator name.
+/// The function of each operator name.
 const FUNCTIONS: &[(&str, UnaryFunction)] = &[
     ("aten.abs.default", F::Abs),
     ("aten.neg.default", F::Neg),

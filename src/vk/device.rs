@@ -1,16 +1,17 @@
-//! The device: which one, with what features, and its queue. One per physical device, shared by
+//! The open device: its features and its queue. One per physical device, shared by
 //! all delegates; the last one to go destroys it.
 
-use super::instance::{offers, Instance, Validation};
+use super::instance::{offers, Instance, Validation, LIFETIME};
 use super::memory::buffer_info;
+use super::physical::{candidate, choose, describe, Candidate};
 use super::pipeline::Pipelines;
 use super::{failure, lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
-use crate::tensor::{DeviceClass, DeviceLimits};
+use crate::tensor::DeviceLimits;
 use ash::{ext, khr, vk};
 use gpu_allocator::vulkan::{Allocator, AllocatorCreateDesc};
-use std::ffi::{c_char, CStr, CString};
+use std::ffi::{c_char, CString};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -36,23 +37,21 @@ pub struct Device {
 
 static SHARED: Mutex<Vec<Weak<Device>>> = Mutex::new(Vec::new());
 
-/// What choosing needs to know of a physical device.
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    class: DeviceClass,
-    /// A queue family that computes; `None` when there is none or the device is older than 1.1.
-    queue_family: Option<u32>,
-}
-
 impl Device {
     /// The device that `options` ask for: an open one if it is still good, else a new one.
     pub fn open(options: &Options) -> Result<Arc<Self>> {
+        // Whatever is looked at may be down to this owner: it must end after the guard is gone.
+        let mut alive = Vec::new();
+        let _lifetime = lock(&LIFETIME);
+        Self::find_or_create(options, &mut alive)
+    }
+
+    fn find_or_create(options: &Options, alive: &mut Vec<Arc<Self>>) -> Result<Arc<Self>> {
         let validation = if options.validation {
             Validation::On
         } else {
             Validation::Off
         };
-        let mut shared = lock(&SHARED);
         let instance = Instance::shared(validation)?;
         // SAFETY: the instance is alive.
         let physical = unsafe { instance.handle.enumerate_physical_devices() }
@@ -62,14 +61,16 @@ impl Device {
             .map(|&device| candidate(&instance.handle, device))
             .collect();
         let (index, queue_family) = choose(&candidates, options.device_index)?;
+        let mut shared = lock(&SHARED);
         shared.retain(|weak| weak.strong_count() > 0);
-        let good = |device: &Arc<Self>| {
+        alive.extend(shared.iter().filter_map(Weak::upgrade));
+        let good = |device: &&Arc<Self>| {
             device.index == index
                 && Arc::ptr_eq(&device.instance, &instance)
                 && !device.lost.load(Ordering::Acquire)
         };
-        if let Some(device) = shared.iter().filter_map(Weak::upgrade).find(good) {
-            return Ok(device);
+        if let Some(device) = alive.iter().find(good) {
+            return Ok(device.clone());
         }
         let device = Arc::new(Self::create(
             instance,
@@ -275,6 +276,7 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
+        let _lifetime = lock(&LIFETIME);
         // SAFETY: buffers, recordings and sessions held this device and are gone, so nothing of it
         // is in use; the allocator and the pipelines go first, each exactly once.
         unsafe {
@@ -283,83 +285,6 @@ impl Drop for Device {
             self.handle.destroy_device(None);
         }
     }
-}
-
-fn class_of(kind: vk::PhysicalDeviceType) -> DeviceClass {
-    match kind {
-        vk::PhysicalDeviceType::DISCRETE_GPU => DeviceClass::Discrete,
-        vk::PhysicalDeviceType::INTEGRATED_GPU => DeviceClass::Integrated,
-        vk::PhysicalDeviceType::VIRTUAL_GPU => DeviceClass::Virtual,
-        vk::PhysicalDeviceType::CPU => DeviceClass::Cpu,
-        _ => DeviceClass::Other,
-    }
-}
-
-fn candidate(instance: &ash::Instance, physical: vk::PhysicalDevice) -> Candidate {
-    // SAFETY: `physical` was enumerated from `instance`.
-    let (properties, families) = unsafe {
-        (
-            instance.get_physical_device_properties(physical),
-            instance.get_physical_device_queue_family_properties(physical),
-        )
-    };
-    // A family that only computes does not wait behind a host's drawing.
-    let computing = || {
-        families
-            .iter()
-            .zip(0u32..)
-            .filter(|(f, _)| f.queue_flags.contains(vk::QueueFlags::COMPUTE))
-    };
-    let queue_family = computing()
-        .find(|(f, _)| !f.queue_flags.contains(vk::QueueFlags::GRAPHICS))
-        .or_else(|| computing().next())
-        .map(|(_, index)| index)
-        .filter(|_| properties.api_version >= vk::API_VERSION_1_1);
-    Candidate {
-        class: class_of(properties.device_type),
-        queue_family,
-    }
-}
-
-/// Index and queue family of the device to use: the one asked for, else the first of the best kind.
-fn choose(candidates: &[Candidate], asked: Option<u32>) -> Result<(usize, u32)> {
-    let no_device = |message: String| Error::new(ErrorKind::NoDevice, message);
-    if let Some(asked) = asked {
-        let found = usize::try_from(asked)
-            .ok()
-            .and_then(|i| Some((i, candidates.get(i)?)));
-        let (index, candidate) = found.ok_or_else(|| {
-            no_device(format!(
-                "device index {asked}: there are {} devices",
-                candidates.len()
-            ))
-        })?;
-        let family = candidate.queue_family.ok_or_else(|| {
-            no_device(format!(
-                "device index {asked} has no Vulkan 1.1 compute queue"
-            ))
-        })?;
-        return Ok((index, family));
-    }
-    let rank = |class| match class {
-        DeviceClass::Discrete => 0,
-        DeviceClass::Integrated => 1,
-        DeviceClass::Virtual => 2,
-        DeviceClass::Other => 3,
-        DeviceClass::Cpu => 4,
-    };
-    candidates
-        .iter()
-        .enumerate()
-        .filter_map(|(index, c)| Some((rank(c.class), index, c.queue_family?)))
-        .min()
-        .map(|(_, index, family)| (index, family))
-        .ok_or_else(|| {
-            no_device(format!(
-                "none of {} Vulkan devices computes with 1.1",
-                candidates.len()
-            ))
-        })
 }
 
 /// What a buffer of one byte is rounded up to.
@@ -372,83 +297,5 @@ fn granularity(device: &ash::Device) -> Result<u64> {
         let requirements = device.get_buffer_memory_requirements(buffer);
         device.destroy_buffer(buffer, None);
         Ok(requirements.size.max(requirements.alignment).max(1))
-    }
-}
-
-/// The limits (16-bit features left off), the storage buffers per dispatch, and the name.
-fn describe(instance: &ash::Instance, physical: vk::PhysicalDevice) -> (DeviceLimits, u32, String) {
-    let mut subgroup = vk::PhysicalDeviceSubgroupProperties::default();
-    let mut maintenance3 = vk::PhysicalDeviceMaintenance3Properties::default();
-    let mut chain = vk::PhysicalDeviceProperties2::default()
-        .push_next(&mut subgroup)
-        .push_next(&mut maintenance3);
-    // SAFETY: both chained structures are core in Vulkan 1.1, which the device has.
-    unsafe { instance.get_physical_device_properties2(physical, &mut chain) };
-    let properties = chain.properties;
-    let raw = &properties.limits;
-    let limits = DeviceLimits {
-        class: class_of(properties.device_type),
-        vendor_id: properties.vendor_id,
-        max_storage_buffer_range_bytes: raw.max_storage_buffer_range.into(),
-        max_allocation_bytes: maintenance3.max_memory_allocation_size,
-        storage_buffer_alignment_bytes: raw.min_storage_buffer_offset_alignment,
-        max_workgroup_count: raw.max_compute_work_group_count,
-        max_workgroup_invocations: raw.max_compute_work_group_invocations,
-        max_workgroup_size: raw.max_compute_work_group_size,
-        max_shared_memory_bytes: raw.max_compute_shared_memory_size,
-        max_push_constant_bytes: raw.max_push_constants_size,
-        subgroup_size: subgroup.subgroup_size,
-        storage_16bit: false,
-        arithmetic_16bit: false,
-    };
-    let bindings = raw
-        .max_per_stage_descriptor_storage_buffers
-        .min(raw.max_descriptor_set_storage_buffers)
-        .min(raw.max_per_stage_resources);
-    let name = properties.device_name_as_c_str().unwrap_or(c"unnamed");
-    (limits, bindings, CStr::to_string_lossy(name).into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn candidate(class: DeviceClass) -> Candidate {
-        Candidate {
-            class,
-            queue_family: Some(0),
-        }
-    }
-
-    #[test]
-    fn discrete_goes_before_integrated_virtual_other_and_cpu() {
-        use DeviceClass::{Cpu, Discrete, Integrated, Other, Virtual};
-        let order = [Discrete, Integrated, Virtual, Other, Cpu];
-        for best in 0..order.len() {
-            let mut candidates: Vec<_> = order[best..].iter().map(|&c| candidate(c)).collect();
-            candidates.reverse();
-            let (index, _) = choose(&candidates, None).expect("a device");
-            assert_eq!(index, candidates.len() - 1);
-        }
-        let equal = [candidate(Discrete), candidate(Discrete)];
-        assert_eq!(choose(&equal, None).expect("a device").0, 0);
-    }
-
-    #[test]
-    fn an_index_counts_all_devices_and_is_never_replaced() {
-        let mut deaf = candidate(DeviceClass::Discrete);
-        deaf.queue_family = None;
-        let candidates = [deaf, candidate(DeviceClass::Cpu)];
-        assert_eq!(choose(&candidates, None).expect("a device").0, 1);
-        assert_eq!(choose(&candidates, Some(1)).expect("a device").0, 1);
-        for wrong in [0, 2, u32::MAX] {
-            let error = choose(&candidates, Some(wrong)).expect_err("wrong index");
-            assert_eq!(error.kind, ErrorKind::NoDevice);
-            assert!(error.message.contains(&wrong.to_string()));
-        }
-        assert_eq!(
-            choose(&[], None).expect_err("none").kind,
-            ErrorKind::NoDevice
-        );
     }
 }

@@ -4,7 +4,7 @@ use super::{failure, lock, validation};
 use crate::error::{Error, ErrorKind, Result};
 use ash::{ext, vk};
 use std::ffi::CStr;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 
 const VALIDATION_LAYER: &CStr = c"VK_LAYER_KHRONOS_validation";
 
@@ -15,20 +15,26 @@ pub(super) enum Validation {
     On,
 }
 
-/// A Vulkan 1.1 instance.
+/// A Vulkan 1.1 instance; never destroyed, nor is its messenger (see [`SHARED`]).
 pub(super) struct Instance {
     pub(super) handle: ash::Instance,
     pub(super) validation: Validation,
     /// Whether objects can be given names.
     pub(super) names: bool,
-    messenger: Option<(ext::debug_utils::Instance, vk::DebugUtilsMessengerEXT)>,
 }
 
 /// The loader stays for the life of the process: some drivers leave threads or thread-local
 /// destructors behind, which must not find their code unmapped.
 static LOADER: Mutex<Option<ash::Entry>> = Mutex::new(None);
 
-static SHARED: Mutex<Vec<Weak<Instance>>> = Mutex::new(Vec::new());
+/// Instances stay as well; they hold no device memory. The loader unmaps the driver with the last
+/// instance, and NVIDIA's driver 580 could be mapped about ten times per process: from then on
+/// vkCreateInstance said ERROR_INCOMPATIBLE_DRIVER.
+static SHARED: Mutex<Vec<Arc<Instance>>> = Mutex::new(Vec::new());
+
+/// Held while devices are made or destroyed. Vulkan allows that on several threads at once, but
+/// NVIDIA's driver 580 crashed when one went while another came.
+pub(super) static LIFETIME: Mutex<()> = Mutex::new(());
 
 fn loader() -> Result<ash::Entry> {
     let mut slot = lock(&LOADER);
@@ -42,19 +48,14 @@ fn loader() -> Result<ash::Entry> {
 }
 
 impl Instance {
-    /// The shared instance, made if none is alive.
+    /// The shared instance, made at its first use.
     pub(super) fn shared(validation: Validation) -> Result<Arc<Self>> {
         let mut shared = lock(&SHARED);
-        shared.retain(|weak| weak.strong_count() > 0);
-        let alive = shared
-            .iter()
-            .filter_map(Weak::upgrade)
-            .find(|i| i.validation == validation);
-        if let Some(instance) = alive {
-            return Ok(instance);
+        if let Some(instance) = shared.iter().find(|i| i.validation == validation) {
+            return Ok(instance.clone());
         }
         let instance = Arc::new(Self::create(validation)?);
-        shared.push(Arc::downgrade(&instance));
+        shared.push(instance.clone());
         Ok(instance)
     }
 
@@ -119,21 +120,21 @@ impl Instance {
         // SAFETY: every pointer in `info` lives until the end of this function.
         let handle = unsafe { entry.create_instance(&info, None) }
             .map_err(|e| failure("no Vulkan instance: vkCreateInstance", e))?;
-        let mut instance = Self {
+        if validation == Validation::On {
+            let utils = ext::debug_utils::Instance::new(&entry, &handle);
+            let info = validation::messenger_info();
+            // SAFETY: the extension is enabled; the callback is a plain function.
+            if let Err(e) = unsafe { utils.create_debug_utils_messenger(&info, None) } {
+                // SAFETY: nothing was made from it.
+                unsafe { handle.destroy_instance(None) };
+                return Err(failure("vkCreateDebugUtilsMessengerEXT", e));
+            }
+        }
+        Ok(Self {
             handle,
             validation,
             names,
-            messenger: None,
-        };
-        if validation == Validation::On {
-            let utils = ext::debug_utils::Instance::new(&entry, &instance.handle);
-            // SAFETY: the extension is enabled; the callback is a plain function.
-            let messenger =
-                unsafe { utils.create_debug_utils_messenger(&validation::messenger_info(), None) }
-                    .map_err(|e| failure("vkCreateDebugUtilsMessengerEXT", e))?;
-            instance.messenger = Some((utils, messenger));
-        }
-        Ok(instance)
+        })
     }
 }
 
@@ -142,16 +143,4 @@ pub(super) fn offers(extensions: &[vk::ExtensionProperties], name: &CStr) -> boo
     extensions
         .iter()
         .any(|e| e.extension_name_as_c_str() == Ok(name))
-}
-
-impl Drop for Instance {
-    fn drop(&mut self) {
-        // SAFETY: every device of this instance held it and is gone; the messenger is its own.
-        unsafe {
-            if let Some((utils, messenger)) = self.messenger.take() {
-                utils.destroy_debug_utils_messenger(messenger, None);
-            }
-            self.handle.destroy_instance(None);
-        }
-    }
 }

@@ -305,7 +305,7 @@ fn check(device: &Device, program: &Program, dispatch: &Dispatch) -> Result<()> 
             .iter()
             .zip(&limits.max_workgroup_size)
             .any(|(s, limit)| s > limit)
-        || invocations.map_or(true, |n| n > limits.max_workgroup_invocations)
+        || invocations.is_none_or(|n| n > limits.max_workgroup_invocations)
     {
         let limit = format!(
             "{:?} and {} invocations",

@@ -176,7 +176,7 @@ impl Recording {
                     self.barriers += 1;
                 }
                 let set = sets.get(at).copied().unwrap_or_default();
-                if last.map_or(true, |(pipeline, _)| pipeline != bound[at].pipeline) {
+                if last.is_none_or(|(pipeline, _)| pipeline != bound[at].pipeline) {
                     vk_device.cmd_bind_pipeline(
                         commands,
                         vk::PipelineBindPoint::COMPUTE,

@@ -4,9 +4,7 @@ use super::device::Device;
 use super::memory::{Buffer, Purpose};
 use super::record::{Recording, Slot, Source};
 use super::upload::{Fence, Uploader};
-use crate::constant::ConstantData;
 use crate::error::{Error, Result};
-use crate::graph::ConstantSource;
 use crate::memory::{MemoryPlan, Place, Region};
 use crate::program::{BufferId, BufferKind, Program, Upload};
 use std::collections::HashMap;
@@ -33,6 +31,9 @@ impl MemoryReport {
         self.workspace_bytes + self.activation_bytes + self.weight_bytes + self.staging_bytes
     }
 }
+
+/// Lends the bytes of an upload's constant to its second argument.
+pub type ReadConstant<'a> = &'a dyn Fn(&Upload, &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>;
 
 /// The memory of one delegate. Programs for other input sizes are recorded into the same memory.
 pub struct Session {
@@ -89,14 +90,12 @@ pub enum Reserved {
 }
 
 impl Session {
-    /// Allocates what `plan` says and uploads the constants of `program`.
-    /// `sources` are the graph's constants, by id.
+    /// Allocates what `plan` says and uploads the constants of `program`, which `read` supplies.
     pub fn create(
         device: &Arc<Device>,
         program: &Program,
         plan: &MemoryPlan,
-        sources: &[ConstantSource],
-        data: &dyn ConstantData,
+        read: ReadConstant<'_>,
     ) -> Result<Self> {
         device.alive()?;
         let fence = Fence::new(device)?;
@@ -110,7 +109,7 @@ impl Session {
             session.regions[slot_of(region)] =
                 session.allocate(region, plan.region_bytes(region))?;
         }
-        session.upload(program, plan, sources, data)?;
+        session.upload(program, plan, read)?;
         Ok(session)
     }
 
@@ -126,8 +125,7 @@ impl Session {
         &mut self,
         program: &Program,
         plan: &MemoryPlan,
-        sources: &[ConstantSource],
-        data: &dyn ConstantData,
+        read: ReadConstant<'_>,
     ) -> Result<()> {
         let Some(target) = &self.regions[slot_of(Region::Constants)] else {
             return Ok(());
@@ -141,17 +139,13 @@ impl Session {
                 .uploads
                 .get(index)
                 .ok_or_else(|| Error::internal(format!("upload {index} does not exist")))?;
-            let source = usize::try_from(upload.constant.0)
-                .ok()
-                .and_then(|constant| sources.get(constant))
-                .ok_or_else(|| Error::internal("an uploaded constant does not exist"))?;
-            let mut read = false;
-            data.with_bytes(source, &mut |bytes| {
-                read = true;
+            let mut offered = false;
+            read(upload, &mut |bytes| {
+                offered = true;
                 uploader.add(&upload.pack, bytes, place.offset_bytes, buffer.size_bytes)
             })
             .map_err(|e| e.context(format!("constant {}", upload.constant.0)))?;
-            if !read {
+            if !offered {
                 return Err(Error::internal("constant data was not offered"));
             }
             self.constants.insert(upload.clone(), *place);

@@ -1,9 +1,9 @@
 //! The shell on a real device, with programs made by hand.
 
 use super::*;
-use crate::constant::{ConstantData, Pack};
+use crate::constant::Pack;
 use crate::error::Result;
-use crate::graph::{ConstantId, ConstantSource, ValueId};
+use crate::graph::{ConstantId, ValueId};
 use crate::memory::{plan_memory, MemoryPlan};
 use crate::options::Options;
 use crate::program::{
@@ -97,17 +97,9 @@ fn program(access: Access) -> Program {
     }
 }
 
-/// One constant: 0.5, 1.5, 2.5, ...
-struct Halves;
-
-impl ConstantData for Halves {
-    fn with_bytes(
-        &self,
-        _: &ConstantSource,
-        read: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
-        read(&floats(0.5))
-    }
+/// The one constant: 0.5, 1.5, 2.5, ...
+fn halves(_: &Upload, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    read(&floats(0.5))
 }
 
 fn floats(first: f32) -> Vec<u8> {
@@ -126,7 +118,7 @@ struct Loaded {
 fn load(device: &Arc<Device>, access: Access) -> Result<Loaded> {
     let program = program(access);
     let plan = plan_memory(&program, device.limits())?;
-    let mut session = Session::create(device, &program, &plan, &[ConstantSource::Empty], &Halves)?;
+    let mut session = Session::create(device, &program, &plan, &halves)?;
     let prepared = session.prepare(&program, &plan)?;
     let (recording, reserved) = session.commit(prepared);
     assert_eq!(reserved, Reserved::Unchanged);
@@ -241,7 +233,8 @@ fn a_dispatch_that_vulkan_would_leave_undefined_is_refused() {
     ) else {
         return;
     };
-    let changes: [(&dyn Fn(&mut Dispatch), &str); 7] = [
+    type Change<'a> = &'a dyn Fn(&mut Dispatch);
+    let changes: [(Change<'_>, &str); 7] = [
         (&|d| d.push.truncate(26), "26 push words"),
         (&|d| d.bindings.truncate(1), "1 bindings"),
         (&|d| d.spec.truncate(6), "6 specialization"),
@@ -254,8 +247,7 @@ fn a_dispatch_that_vulkan_would_leave_undefined_is_refused() {
         let mut program = program(Access::Write);
         change(&mut program.dispatches[1]);
         let plan = plan_memory(&program, device.limits()).expect("plan");
-        let session = Session::create(&device, &program, &plan, &[ConstantSource::Empty], &Halves)
-            .expect("memory");
+        let session = Session::create(&device, &program, &plan, &halves).expect("memory");
         let error = session.prepare(&program, &plan).err().expect(names);
         assert!(
             error.message.contains(names) && error.message.contains("dispatch 1"),
@@ -273,7 +265,7 @@ fn memory_that_cannot_be_had_is_out_of_memory() {
     program.buffers[1].size_bytes = 1 << 60;
     let mut plan = plan_memory(&self::program(Access::Write), device.limits()).expect("plan");
     plan.arena_bytes = 1 << 60;
-    let made = Session::create(&device, &program, &plan, &[ConstantSource::Empty], &Halves);
+    let made = Session::create(&device, &program, &plan, &halves);
     let error = made.err().expect("an exbibyte");
     assert_eq!(error.kind, ErrorKind::OutOfMemory, "{error}");
     assert!(error.message.contains("etvk arena"), "{error}");

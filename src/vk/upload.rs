@@ -88,7 +88,7 @@ impl<'a> Uploader<'a> {
             .checked_mul(element)
             .filter(|&packed| packed <= size_bytes);
         let end = end.and_then(|_| offset_bytes.checked_add(size_bytes));
-        if end.map_or(true, |end| end > self.target.size_bytes()) {
+        if end.is_none_or(|end| end > self.target.size_bytes()) {
             return Err(Error::internal(format!(
                 "{elements} packed elements do not fit {size_bytes} bytes at {offset_bytes}"
             )));

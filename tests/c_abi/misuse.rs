@@ -132,7 +132,7 @@ fn options_are_checked_before_anything_is_opened() {
         ETVK_STATUS_INVALID_ARGUMENT
     );
     assert_eq!(
-        unsafe { etvk_probe(1 as *const _, 1) },
+        unsafe { etvk_probe(std::ptr::without_provenance(1), 1) },
         ETVK_STATUS_INVALID_ARGUMENT
     );
     assert!(last_error().contains("aligned"), "{}", last_error());

@@ -175,6 +175,83 @@ fn wrong_tensors_change_nothing() {
 }
 
 #[test]
+fn more_sizes_than_are_kept() {
+    if !device_is_there("more_sizes_than_are_kept") {
+        return;
+    }
+    let named = Named::floats("w", &WEIGHT);
+    let d = Delegate::create(&sample(&[20, 3], "w"), &named).expect("created");
+    let mut w = [0.0; 5];
+    for rows in (1..=20).chain((1..=20).rev()) {
+        assert_eq!(d.resize(&[rows, 3]), ETVK_STATUS_OK, "{}", last_error());
+        let mut x = numbers(rows as usize * 3);
+        let mut y = vec![9.0; x.len()];
+        let outputs = [tensor(&mut y, &[rows, 3]), tensor(&mut w, &[5])];
+        let status = d.execute(&[tensor(&mut x, &[rows, 3])], &outputs);
+        assert_eq!(status, ETVK_STATUS_OK, "{rows} rows: {}", last_error());
+        assert_eq!((&y, w), (&x, WEIGHT), "{rows} rows");
+    }
+    assert_eq!(d.resize(&[0, 3]), ETVK_STATUS_OK, "{}", last_error());
+    let outputs = [tensor(&mut [], &[0, 3]), tensor(&mut w, &[5])];
+    let status = d.execute(&[tensor(&mut [], &[0, 3])], &outputs);
+    assert_eq!(status, ETVK_STATUS_OK, "no rows: {}", last_error());
+}
+
+#[test]
+fn integers_travel_as_ports() {
+    if !device_is_there("integers_travel_as_ports") {
+        return;
+    }
+    let mut b = GraphBuilder::new();
+    let n = b.sym_int(6);
+    b.graph.inputs.push(n);
+    b.output(n);
+    let d = Delegate::create(&b.build(), &Named::floats("w", &[])).expect("created");
+    for port in [d.input(0), d.output(0)] {
+        assert_eq!(
+            (port.kind, port.dtype),
+            (ETVK_PORT_INTEGER, ETVK_DTYPE_INT64)
+        );
+        assert_eq!((port.rank, port.size_bytes), (0, 8));
+    }
+    let integer = |data: &mut [i64]| etvk_tensor {
+        data: data.as_mut_ptr().cast(),
+        size_bytes: 8,
+        dtype: ETVK_DTYPE_INT64,
+        ..tensor(&mut [], &[])
+    };
+    let set = |integer| {
+        let shape = etvk_input_shape {
+            rank: 0,
+            dims: [0; 8],
+            integer,
+        };
+        unsafe { etvk_delegate_resize(d.0, &shape, 1) }
+    };
+    let (mut x, mut y) = ([4i64], [9i64]);
+    for wrong in [7, -1, i64::MIN] {
+        assert_eq!(set(wrong), ETVK_STATUS_INVALID_ARGUMENT);
+    }
+    // Still at the bound, where 4 is wrong.
+    let status = d.execute(&[integer(&mut x)], &[integer(&mut y)]);
+    assert_eq!(status, ETVK_STATUS_INVALID_ARGUMENT);
+    assert!(
+        last_error().contains('4') && last_error().contains('6'),
+        "{}",
+        last_error()
+    );
+    assert_eq!(set(4), ETVK_STATUS_OK, "{}", last_error());
+    let short = etvk_tensor {
+        size_bytes: 7,
+        ..integer(&mut y)
+    };
+    let status = d.execute(&[integer(&mut x)], &[short]);
+    assert_eq!((status, y), (ETVK_STATUS_INVALID_ARGUMENT, [9]));
+    let status = d.execute(&[integer(&mut x)], &[integer(&mut y)]);
+    assert_eq!((status, y), (ETVK_STATUS_OK, [4]), "{}", last_error());
+}
+
+#[test]
 fn other_types_orders_and_shared_memory() {
     if !device_is_there("other_types_orders_and_shared_memory") {
         return;

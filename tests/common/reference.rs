@@ -174,6 +174,13 @@ pub const fn relative(relative: f64) -> Tolerance {
 
 /// Asserts that `got` is `want`; the message tells where it is farthest off.
 pub fn assert_close(what: &str, got: &Array, want: &Array, tolerance: Tolerance) {
+    if let Some(message) = difference(what, got, want, tolerance) {
+        panic!("{message}");
+    }
+}
+
+/// Where `got` is farthest from `want`, if that is more than `tolerance` allows.
+pub fn difference(what: &str, got: &Array, want: &Array, tolerance: Tolerance) -> Option<String> {
     assert_eq!(got.dims, want.dims, "{what}: dims");
     assert_eq!(got.dtype, want.dtype, "{what}: type");
     // One unit in the last place of fp16: the device may round its stores either way.
@@ -200,15 +207,11 @@ pub fn assert_close(what: &str, got: &Array, want: &Array, tolerance: Tolerance)
         .map(|(&g, &w)| off(g, w))
         .enumerate()
         .max_by(|a, b| a.1.total_cmp(&b.1));
-    if let Some((at, worst)) = worst {
-        assert!(
-            worst <= 1.0,
-            "{what}: element {at} of {:?} is {:e}, expected {:e}: {worst:.2} times what {tolerance:?} allows",
-            got.dims,
-            got.values[at],
-            want.values[at],
-        );
-    }
+    let (at, worst) = worst.filter(|&(_, worst)| worst > 1.0)?;
+    Some(format!(
+        "{what}: element {at} of {:?} is {:e}, expected {:e}: {worst:.2} times what {tolerance:?} allows",
+        got.dims, got.values[at], want.values[at],
+    ))
 }
 
 /// The error function, to f64's precision: its series near 0, the continued fraction beyond.

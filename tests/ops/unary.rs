@@ -1,9 +1,9 @@
 use super::random::Random;
 use super::reference::{
-    assert_close, elementwise, erf, erfc, relative, rounded, Array, Tolerance, EXACT,
+    assert_close, difference, elementwise, erf, erfc, relative, rounded, Array, Tolerance, EXACT,
 };
 use super::run::{plain, Arg, Call, Typed, ETVK_STATUS_UNSUPPORTED, FORCED_HALF};
-use etvk::tensor::DType::{self, Bool, F16, F32, I32, I8, U8};
+use etvk::tensor::DType::{Bool, F16, F32};
 
 /// Numbers that kernels must not treat as others; no denormals, which devices may flush.
 const SPECIAL: &[f64] = &[
@@ -105,6 +105,10 @@ fn gelu_tanh(x: f64) -> f64 {
 /// the last place of fp32, of which division (2.5) and the square roots (2 + 2.5) take some.
 const FINE: Tolerance = relative(1e-6);
 
+/// What a factor below the smallest normal number may lose when it is flushed to zero, times x:
+/// down to -104 for sigmoid, less for the normal distribution.
+const FLUSHED: f64 = 104.0 * 1.2e-38;
+
 const ALL: (f64, f64) = (-126.0, 127.0);
 const MIDDLE: (f64, f64) = (-20.0, 8.0);
 
@@ -144,7 +148,7 @@ const FUNCTIONS: &[Function] = &[
             gelu,
             Tolerance {
                 relative: 1.2e-5,
-                absolute: 2e-38,
+                absolute: FLUSHED,
             },
             MIDDLE,
         ),
@@ -160,7 +164,7 @@ const FUNCTIONS: &[Function] = &[
             gelu_tanh,
             Tolerance {
                 relative: 2e-5,
-                absolute: 2e-38,
+                absolute: FLUSHED,
             },
             MIDDLE,
         ),
@@ -241,7 +245,15 @@ const FUNCTIONS: &[Function] = &[
             ALL,
         ),
     ),
-    function("aten.silu.default", |x| x * sigmoid(x), FINE, MIDDLE),
+    function(
+        "aten.silu.default",
+        |x| x * sigmoid(x),
+        Tolerance {
+            relative: 1e-6,
+            absolute: FLUSHED,
+        },
+        MIDDLE,
+    ),
     function("aten.ceil.default", f64::ceil, EXACT, MIDDLE),
     function("aten.floor.default", f64::floor, EXACT, MIDDLE),
     function("aten.trunc.default", f64::trunc, EXACT, MIDDLE),
@@ -302,6 +314,7 @@ fn inputs(function: &Function, count: usize, seed: u64) -> Vec<f64> {
 #[test]
 fn fp32_over_the_whole_range() {
     const COUNT: usize = 20_011;
+    let mut wrong = Vec::new();
     for (seed, function) in FUNCTIONS.iter().enumerate() {
         let seed = seed as u64;
         let x = Array::new(F32, &[COUNT as u32], &inputs(function, COUNT, seed));
@@ -310,8 +323,9 @@ fn fp32_over_the_whole_range() {
         };
         let want = elementwise(F32, &[&x], &|x| (function.reference)(x[0]));
         let what = format!("{} {:?} seed {seed}", function.op, function.args);
-        assert_close(&what, &got, &want, function.tolerance);
+        wrong.extend(difference(&what, &got, &want, function.tolerance));
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// Half precision in the graph, with half or single precision at the host: one rounding of the
@@ -342,116 +356,9 @@ fn fp16_and_forced_fp16() {
 }
 
 #[test]
-fn integers_stay_integers() {
-    let values = [
-        0.0,
-        1.0,
-        -1.0,
-        7.0,
-        -7.0,
-        127.0,
-        46341.0,
-        16_777_217.0,
-        -2_147_483_647.0,
-    ];
-    let x = Array::new(I32, &[9], &values);
-    let cases: &[(&'static str, &[Arg], fn(i32) -> i32)] = &[
-        ("aten.abs.default", &[], i32::wrapping_abs),
-        ("aten.neg.default", &[], i32::wrapping_neg),
-        ("aten.relu.default", &[], |x| x.max(0)),
-        (
-            "aten.clamp.default",
-            &[Arg::Int(-3), Arg::Int(16_777_217)],
-            |x| x.clamp(-3, 16_777_217),
-        ),
-        ("aten.clamp.default", &[Arg::Double(-3.0), Arg::None], |x| {
-            x.max(-3)
-        }),
-        ("aten.clamp.default", &[Arg::None, Arg::Int(1 << 40)], |x| x),
-        ("aten.hardtanh.default", &[Arg::Int(-2), Arg::Int(2)], |x| {
-            x.clamp(-2, 2)
-        }),
-        ("aten.round.default", &[], |x| x),
-        ("aten.sign.default", &[], i32::signum),
-        ("aten.square.default", &[], |x| x.wrapping_mul(x)),
-        ("aten.bitwise_not.default", &[], |x| !x),
-    ];
-    for (op, args, reference) in cases {
-        let mut all = vec![Arg::input(plain(I32), &x)];
-        all.extend(args.iter().cloned());
-        let Some(got) = (Call {
-            op,
-            args: all,
-            output: plain(I32),
-            dims: vec![9],
-        })
-        .run() else {
-            return;
-        };
-        let want = elementwise(I32, &[&x], &|x| f64::from(reference(x[0] as i32)));
-        assert_close(op, &got, &want, EXACT);
-    }
-}
-
-#[test]
-fn narrow_integers_wrap_in_their_own_width() {
-    let cases: &[(DType, &'static str, &[f64], &[f64])] = &[
-        (
-            U8,
-            "aten.neg.default",
-            &[0.0, 1.0, 200.0],
-            &[0.0, 255.0, 56.0],
-        ),
-        (
-            U8,
-            "aten.bitwise_not.default",
-            &[0.0, 1.0, 200.0],
-            &[255.0, 254.0, 55.0],
-        ),
-        (
-            I8,
-            "aten.neg.default",
-            &[-128.0, 1.0, 100.0],
-            &[-128.0, -1.0, -100.0],
-        ),
-        (
-            I8,
-            "aten.square.default",
-            &[12.0, 3.0, -16.0],
-            &[-112.0, 9.0, 0.0],
-        ),
-        (
-            Bool,
-            "aten.bitwise_not.default",
-            &[0.0, 1.0, 1.0],
-            &[1.0, 0.0, 0.0],
-        ),
-        (
-            Bool,
-            "aten.logical_not.default",
-            &[0.0, 1.0, 1.0],
-            &[1.0, 0.0, 0.0],
-        ),
-    ];
-    for (dtype, op, values, want) in cases {
-        let x = Array::new(*dtype, &[3], values);
-        let args = vec![Arg::input(plain(*dtype), &x)];
-        let Some(got) = (Call {
-            op,
-            args,
-            output: plain(*dtype),
-            dims: vec![3],
-        })
-        .run() else {
-            return;
-        };
-        assert_close(op, &got, &Array::new(*dtype, &[3], want), EXACT);
-    }
-}
-
-#[test]
 fn predicates_give_booleans() {
-    let cases: &[(&'static str, fn(f64) -> bool)] = &[
+    type Predicate = fn(f64) -> bool;
+    let cases: &[(&'static str, Predicate)] = &[
         ("aten.logical_not.default", |x| x == 0.0),
         ("aten.isnan.default", f64::is_nan),
         ("aten.isinf.default", f64::is_infinite),
@@ -475,20 +382,6 @@ fn predicates_give_booleans() {
             EXACT,
         );
     }
-}
-
-#[test]
-fn integers_through_float_functions() {
-    let x = Array::new(I32, &[5], &[0.0, 1.0, -3.0, 10.0, 80.0]);
-    let args = vec![Arg::input(plain(I32), &x)];
-    let call = Call {
-        op: "aten.exp.default",
-        args,
-        output: plain(F32),
-        dims: vec![5],
-    };
-    let Some(got) = call.run() else { return };
-    assert_close("exp", &got, &elementwise(F32, &[&x], &|x| x[0].exp()), FINE);
 }
 
 #[test]
