@@ -80,6 +80,6 @@ void main() {
       sum += source_float(plane + y * source_strides[2] + x * source_strides[3]);
     }
   }
-  // A window that lies in the padding alone gives 0.
-  target_set_float(target_element(at), y0 >= y1 || x0 >= x1 ? 0.0 : sum / float(area));
+  // No window lies in the padding alone: that is at most half of the kernel.
+  target_set_float(target_element(at), sum / float(area));
 }

@@ -96,7 +96,10 @@ impl Delegate {
 
     /// [`Delegate::create`] for a graph that is already there.
     pub fn load(graph: Graph, options: &Options, data: &dyn ConstantData) -> Result<Self> {
-        let graph = passes::run(graph, data)?;
+        let graph = match options.graph_passes {
+            true => passes::run(graph, data)?,
+            false => graph,
+        };
         let device = Device::open(options)?;
         let loaded = Self::load_on(&device, graph, options, data);
         watched(&device, loaded)

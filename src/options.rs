@@ -28,6 +28,8 @@ pub struct Options {
     pub conv_algorithm: Option<ConvChoice>,
     /// Index among all enumerated physical devices; `None` takes the best kind.
     pub device_index: Option<u32>,
+    /// Whether passes shorten the graph before it is compiled.
+    pub graph_passes: bool,
     /// Run under the Khronos validation layer; its messages become errors.
     pub validation: bool,
     /// Print log records to stderr, for the whole process; `None` leaves it as it is.
@@ -43,6 +45,7 @@ impl Default for Options {
             workspace_bytes: DEFAULT_WORKSPACE_BYTES,
             conv_algorithm: None,
             device_index: None,
+            graph_passes: true,
             validation: false,
             log: None,
         }
@@ -106,15 +109,20 @@ pub static KEYS: &[OptionKey] = &[
         },
     },
     OptionKey {
+        name: "graph_passes",
+        allowed: "0 or 1",
+        doc: "fuse activations, additions and decomposed patterns; 0 to compare (1)",
+        parse: |options, value| {
+            options.graph_passes = flag(value)?;
+            Some(())
+        },
+    },
+    OptionKey {
         name: "validation",
         allowed: "0 or 1",
         doc: "run under the Khronos validation layer; each of its messages is an error (0)",
         parse: |options, value| {
-            options.validation = match value {
-                "0" => false,
-                "1" => true,
-                _ => return None,
-            };
+            options.validation = flag(value)?;
             Some(())
         },
     },
@@ -136,6 +144,14 @@ pub static KEYS: &[OptionKey] = &[
         },
     },
 ];
+
+fn flag(value: &str) -> Option<bool> {
+    match value {
+        "0" => Some(false),
+        "1" => Some(true),
+        _ => None,
+    }
+}
 
 /// Decimal digits only: no sign, no blank, no overflow.
 fn number(text: &str) -> Option<u64> {

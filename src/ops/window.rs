@@ -124,7 +124,7 @@ pub fn view(t: &Tensor, dims: &[u32]) -> Option<Tensor> {
             continue;
         }
         let mut cut: u64 = 1;
-        while rest > 0 && (cut < run || dims[rest - 1] == 1) {
+        while rest > 0 && cut < run {
             rest -= 1;
             out.strides[rest] = i64::try_from(cut).ok()?.checked_mul(base)?;
             cut = cut.checked_mul(u64::from(dims[rest]))?;
