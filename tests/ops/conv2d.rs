@@ -1,6 +1,7 @@
 //! Convolution: every algorithm over a table of geometries and over random ones.
 
 mod case;
+mod fused;
 
 use crate::blob::Conv;
 use crate::random::Random;
