@@ -2,12 +2,14 @@
 //! Once with the passes that fuse, once without.
 
 use super::case::{Case, Want};
+use super::kernels::Inline;
 use super::{conv, plain, sizes, ALGORITHMS};
 use crate::blob::GraphBuilder;
 use crate::random::Random;
 use crate::reference::Array;
 use crate::run::{plain as typed, Loaded};
 use etvk::graph::ValueId;
+use etvk::passes;
 use etvk::tensor::DType;
 
 /// A step behind a convolution, as exported graphs write it.
@@ -129,7 +131,8 @@ impl Chain {
     }
 }
 
-fn check(case: &Case, steps: &[Step]) {
+/// Checks `steps` behind `case`, of which the passes leave `nodes` operators.
+fn check(case: &Case, steps: &[Step], nodes: usize) {
     let operands = case.operands();
     let mut chain = Chain {
         graph: GraphBuilder::new(),
@@ -154,6 +157,12 @@ fn check(case: &Case, steps: &[Step]) {
         last = chain.step(last, step);
     }
     chain.graph.output(last);
+    let fused = passes::run(chain.graph.graph.clone(), &Inline(&chain.graph.data));
+    assert_eq!(
+        fused.expect("passes run").nodes.len(),
+        nodes,
+        "{steps:?} {case:?}"
+    );
     for passes in ["1", "0"] {
         for algorithm in ALGORITHMS {
             let options = [("conv_algorithm", algorithm), ("graph_passes", passes)];
@@ -183,7 +192,7 @@ fn activations() {
         Step::Prelu,
         Step::PreluOfOne,
     ] {
-        check(&case, &[step]);
+        check(&case, &[step], 1);
     }
 }
 
@@ -198,8 +207,8 @@ fn chains() {
         sizes([1, 15, 6, 5], 21, [1, 1], plain(3)),
         sizes([1, 9, 6, 5], 9, [3, 3], padded(9)),
     ] {
-        check(&case, &[Step::Prelu, Step::Add, Step::Relu]);
-        check(&case, &[Step::Add]);
+        check(&case, &[Step::Prelu, Step::Add, Step::Relu], 1);
+        check(&case, &[Step::Add], 1);
     }
 }
 
@@ -207,11 +216,11 @@ fn chains() {
 #[test]
 fn longer_chains() {
     let case = sizes([1, 6, 7, 5], 10, [3, 3], conv([1, 1], [1, 1], [1, 1], 1));
-    check(&case, &[Step::Relu, Step::Tanh]);
-    check(&case, &[Step::Add, Step::Prelu]);
-    check(&case, &[Step::Add, Step::Relu, Step::Add]);
+    check(&case, &[Step::Relu, Step::Tanh], 2);
+    check(&case, &[Step::Add, Step::Prelu], 2);
+    check(&case, &[Step::Add, Step::Relu, Step::Add], 2);
     let mut clamped = case.clone();
     clamped.conv.clamp = Some([0.0, f64::MAX]);
-    check(&clamped, &[Step::Prelu, Step::Relu]);
-    check(&clamped, &[Step::Add, Step::Relu]);
+    check(&clamped, &[Step::Prelu, Step::Relu], 3);
+    check(&clamped, &[Step::Add, Step::Relu], 1);
 }
