@@ -7,7 +7,6 @@ use etvk::options::{ConvChoice, Options};
 use etvk::tensor::{DeviceLimits, Element};
 
 #[path = "common/random.rs"]
-#[allow(dead_code, unreachable_pub, reason = "no test binary uses all of it")]
 mod random;
 
 use random::Random;

@@ -1,6 +1,9 @@
 //! Convolution: every algorithm over a table of geometries and over random ones.
 
+mod calls;
 mod case;
+mod fused;
+mod kernels;
 
 use crate::blob::Conv;
 use crate::random::Random;

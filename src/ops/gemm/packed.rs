@@ -1,14 +1,13 @@
 //! Right operands and weights as kernels read them. The form depends on the weight alone, never on
 //! image sizes, so that one upload serves all input sizes of a program.
 
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder};
+use crate::builder::ProgramBuilder;
 use crate::constant::Pack;
 use crate::error::{Error, Result};
 use crate::graph::ValueId;
-use crate::ops::copy::LINE_LOCAL_SIZE;
-use crate::program::Access;
-use crate::shader::Shader;
-use crate::tensor::{dense_strides, DType, Element, Layout, Tensor, CHANNEL_PACK};
+use crate::ops::create::emit_fill;
+use crate::ops::elementwise::Scalar;
+use crate::tensor::{dense_strides, DType, Layout, Tensor, CHANNEL_PACK};
 
 /// A strided view of a weight, and the padded dense form that kernels read.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,7 +128,7 @@ pub fn prepare(
     };
     let packed = program.temporary(dtype, &form.dims, Layout::Contiguous)?;
     if form.needs_zeros() {
-        zero(program, &packed)?;
+        emit_fill(program, &packed, Scalar::Double(0.0))?;
     }
     let target = Tensor {
         dims: form.valid.clone(),
@@ -137,20 +136,4 @@ pub fn prepare(
     };
     program.copy(&source, &target)?;
     Ok(packed)
-}
-
-/// Fills the memory of the dense tensor `target`, up to a whole 16-byte word.
-fn zero(program: &mut ProgramBuilder<'_>, target: &Tensor) -> Result<()> {
-    debug_assert_ne!(target.element, Element::I32);
-    let bytes = target.numel().saturating_mul(target.element.size_bytes());
-    let words = bytes.div_ceil(16);
-    let count = u32::try_from(words).map_err(|_| Error::unsupported(format!("{bytes} bytes")))?;
-    program.dispatch(DispatchDesc {
-        shader: Shader::Zero,
-        local_size: [LINE_LOCAL_SIZE, 1, 1],
-        spec: Vec::new(),
-        push: vec![count],
-        bindings: vec![Bind::whole(target.buffer, Access::Write)],
-        workgroups: program.line(words, LINE_LOCAL_SIZE)?,
-    })
 }
