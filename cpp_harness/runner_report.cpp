@@ -27,6 +27,8 @@ const char* algorithm_name(uint32_t algorithm) {
       return "direct";
     case ETVK_CONV_IM2COL:
       return "im2col";
+    case ETVK_CONV_IMPLICIT:
+      return "implicit";
     default:
       return "unknown";
   }
@@ -99,6 +101,30 @@ void append_convolutions(const RunReport& report, bool detailed, std::string* ou
         append(out, "       %s\n", reason_of(conv).c_str());
       }
     }
+  }
+}
+
+// With the option `profile`: GPU time of the last run, and in detail of each dispatch.
+void append_profile(const DelegateReport& delegate, bool detailed, std::string* out) {
+  const Json parsed = Json::parse(delegate.json);
+  const Json& profile = parsed["profile"];
+  if (profile.is_null()) {
+    return;
+  }
+  append(out, "on the GPU     %.4f ms in %zu dispatch(es)\n", profile["gpu_ms"].number(),
+         profile["dispatches"].items().size());
+  if (!detailed) {
+    return;
+  }
+  for (const auto& dispatch : profile["dispatches"].items()) {
+    const Json& node = dispatch["node"];
+    append(out, "  %10.3f us  node %4s  %s", dispatch["gpu_us"].number(),
+           node.is_null() ? "-" : std::to_string(static_cast<int>(node.number())).c_str(),
+           dispatch["kernel"].string().c_str());
+    for (const auto& count : dispatch["workgroups"].items()) {
+      append(out, " %d", static_cast<int>(count.number()));
+    }
+    *out += "\n";
   }
 }
 
@@ -220,6 +246,9 @@ std::string to_text(const RunReport& report, bool detailed) {
   if (!report.steady_ms.empty()) {
     append(&out, "steady run     %.1f ms (median of %zu)\n", median(report.steady_ms),
            report.steady_ms.size());
+  }
+  for (const auto& delegate : report.delegates) {
+    append_profile(delegate, detailed, &out);
   }
   append_convolutions(report, detailed, &out);
   const etvk_memory memory = total_memory(report.delegates);

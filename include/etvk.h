@@ -135,6 +135,8 @@ enum etvk_conv_algorithm
   ETVK_CONV_DIRECT = 2,
   // im2col and matrix product, tile by tile in the workspace.
   ETVK_CONV_IM2COL = 3,
+  // A matrix product whose left operand is gathered from the input.
+  ETVK_CONV_IMPLICIT = 4,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L

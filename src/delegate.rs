@@ -13,7 +13,7 @@ use crate::parse::parse;
 use crate::passes;
 use crate::program::{Port, PortKind, Program};
 use crate::tensor::DType;
-use crate::vk::{validation, Device, MemoryReport, Recording, Reserved, Session};
+use crate::vk::{validation, Device, MemoryReport, Recording, Reserved, Session, Timing};
 use host::{HostTensor, HostTensorMut};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -122,7 +122,7 @@ impl Delegate {
         let program = compile(&graph, &shapes, device.limits(), &rounded)?;
         let plan = plan_memory(&program, device.limits())?;
         check_budget(plan.workspace_bytes, options)?;
-        let session = Session::create(device, &program, &plan, &|upload, read| {
+        let mut session = Session::create(device, &program, &plan, &|upload, read| {
             let source = usize::try_from(upload.constant.0).ok();
             let source = source.and_then(|constant| graph.constants.get(constant));
             data.with_bytes(
@@ -131,6 +131,11 @@ impl Delegate {
             )
         })?;
         check_budget(session.memory_report().workspace_bytes, options)?;
+        let timing = match options.profile {
+            true => Timing::On,
+            false => Timing::Off,
+        };
+        session.set_timing(timing);
         let mut state = State {
             session,
             kept: Vec::new(),
@@ -232,17 +237,20 @@ impl Delegate {
 
     /// The program as it is set up now: ports, convolutions, dispatches.
     pub fn program(&self) -> Result<Arc<Program>> {
-        self.current().map(|(program, _)| program)
+        self.current().map(|(program, ..)| program)
     }
 
-    /// The current program and the number of barriers between its dispatches.
-    fn current(&self) -> Result<(Arc<Program>, usize)> {
+    /// The current program, the number of barriers between its dispatches, and how long each
+    /// dispatch took in the last run where that is known.
+    fn current(&self) -> Result<(Arc<Program>, usize, Vec<f64>)> {
         let state = self.lock()?;
         let compiled = state
             .kept
             .first()
             .ok_or_else(|| Error::internal("nothing is compiled"))?;
-        Ok((compiled.program.clone(), compiled.recording.barriers()))
+        let recording = &compiled.recording;
+        let times = recording.times_ns();
+        Ok((compiled.program.clone(), recording.barriers(), times))
     }
 
     /// What the driver allocated for this delegate.

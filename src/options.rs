@@ -14,6 +14,8 @@ pub enum ConvChoice {
     Pointwise,
     /// One filter per channel; only where groups equal channels.
     Depthwise,
+    /// A GEMM that gathers its left operand from the image.
+    Implicit,
 }
 
 /// How much [`crate::log_sink`] prints.
@@ -32,6 +34,8 @@ pub struct Options {
     pub graph_passes: bool,
     /// Run under the Khronos validation layer; its messages become errors.
     pub validation: bool,
+    /// Whether each dispatch is timed on the GPU.
+    pub profile: bool,
     /// Print log records to stderr, for the whole process; `None` leaves it as it is.
     pub log: Option<LogLevel>,
 }
@@ -47,6 +51,7 @@ impl Default for Options {
             device_index: None,
             graph_passes: true,
             validation: false,
+            profile: false,
             log: None,
         }
     }
@@ -85,7 +90,7 @@ pub static KEYS: &[OptionKey] = &[
     },
     OptionKey {
         name: "conv_algorithm",
-        allowed: "auto, im2col, direct, pointwise or depthwise",
+        allowed: "auto, im2col, direct, pointwise, depthwise or implicit",
         doc: "path of every convolution that can take it (auto)",
         parse: |options, value| {
             options.conv_algorithm = match value {
@@ -94,6 +99,7 @@ pub static KEYS: &[OptionKey] = &[
                 "direct" => Some(ConvChoice::Direct),
                 "pointwise" => Some(ConvChoice::Pointwise),
                 "depthwise" => Some(ConvChoice::Depthwise),
+                "implicit" => Some(ConvChoice::Implicit),
                 _ => return None,
             };
             Some(())
@@ -123,6 +129,15 @@ pub static KEYS: &[OptionKey] = &[
         doc: "run under the Khronos validation layer; each of its messages is an error (0)",
         parse: |options, value| {
             options.validation = flag(value)?;
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "profile",
+        allowed: "0 or 1",
+        doc: "time every dispatch on the GPU, for the report (0)",
+        parse: |options, value| {
+            options.profile = flag(value)?;
             Some(())
         },
     },

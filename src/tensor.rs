@@ -218,6 +218,8 @@ pub struct DeviceLimits {
     pub storage_16bit: bool,
     /// Whether shaders may compute in fp16.
     pub arithmetic_16bit: bool,
+    /// Whether a subgroup of 32 multiplies fp16 matrices of 16x16 with 32-bit sums.
+    pub matrix_16x16: bool,
 }
 
 impl DeviceLimits {
@@ -238,6 +240,7 @@ impl DeviceLimits {
             subgroup_size: 4,
             storage_16bit: false,
             arithmetic_16bit: false,
+            matrix_16x16: false,
         }
     }
 }

@@ -17,7 +17,7 @@ mod upload;
 pub mod validation;
 
 pub use device::Device;
-pub use record::Recording;
+pub use record::{Recording, Timing};
 pub use session::{MemoryReport, Prepared, ReadConstant, Reserved, Session};
 
 use crate::error::{Error, ErrorKind};

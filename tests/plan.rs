@@ -4,19 +4,20 @@ use etvk::error::ErrorKind;
 use etvk::ops::conv2d::plan::{tiles, MAX_TILES};
 use etvk::ops::conv2d::{plan_conv2d, ConvAlgorithm, ConvGeometry, ConvPlan};
 use etvk::options::{ConvChoice, Options};
-use etvk::tensor::{DeviceLimits, Element};
+use etvk::tensor::{DeviceClass, DeviceLimits, Element};
 
 #[path = "common/random.rs"]
 mod random;
 
 use random::Random;
 
-const CHOICES: [Option<ConvChoice>; 5] = [
+const CHOICES: [Option<ConvChoice>; 6] = [
     None,
     Some(ConvChoice::Im2col),
     Some(ConvChoice::Direct),
     Some(ConvChoice::Pointwise),
     Some(ConvChoice::Depthwise),
+    Some(ConvChoice::Implicit),
 ];
 
 fn geometry() -> ConvGeometry {
@@ -37,7 +38,12 @@ fn geometry() -> ConvGeometry {
 }
 
 fn plan(g: &ConvGeometry, options: &Options) -> ConvPlan {
-    plan_conv2d(g, Element::F32, &DeviceLimits::minimum(), options).expect("a good geometry")
+    // Where nothing is gathered: GPUs take the implicit GEMM for most of these.
+    let limits = DeviceLimits {
+        class: DeviceClass::Cpu,
+        ..DeviceLimits::minimum()
+    };
+    plan_conv2d(g, Element::F32, &limits, options).expect("a good geometry")
 }
 
 fn budget(workspace_bytes: u64) -> Options {
@@ -97,7 +103,7 @@ fn any_options(random: &mut Random) -> Options {
             2 => random.bits(),
             _ => 1 << random.int(8, 30),
         },
-        conv_algorithm: CHOICES[usize::try_from(random.int(0, 4)).expect("small")],
+        conv_algorithm: CHOICES[usize::try_from(random.int(0, 5)).expect("small")],
         ..Options::default()
     }
 }
@@ -113,6 +119,7 @@ fn any_geometry_gives_a_plan_within_limits_or_an_error() {
         let element = [Element::F32, Element::F16][round % 2];
         let mut limits = DeviceLimits::minimum();
         limits.max_storage_buffer_range_bytes = 1 << random.int(20, 32);
+        limits.class = [DeviceClass::Cpu, DeviceClass::Discrete][random.int(0, 1) as usize];
         let what = || format!("ETVK_TEST_SEED={seed}, round {round}: {g:?} {options:?}");
         let result = plan_conv2d(&g, element, &limits, &options);
         assert_eq!(

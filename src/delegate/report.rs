@@ -3,7 +3,7 @@
 use super::Delegate;
 use crate::ops::conv2d::plan::ConvAlgorithm;
 use crate::ops::conv2d::ConvReport;
-use crate::program::{Port, PortKind};
+use crate::program::{Port, PortKind, Program};
 use crate::tensor::DType;
 use std::fmt::Write as _;
 
@@ -90,6 +90,7 @@ fn algorithm_name(algorithm: ConvAlgorithm) -> &'static str {
         ConvAlgorithm::Depthwise => "depthwise",
         ConvAlgorithm::Direct => "direct",
         ConvAlgorithm::Im2col { .. } => "im2col",
+        ConvAlgorithm::Implicit { .. } => "implicit",
     }
 }
 
@@ -154,9 +155,31 @@ fn convolution(report: &ConvReport) -> String {
         .end()
 }
 
+/// What the dispatches of the last run took on the GPU.
+fn profile(delegate: &Delegate, program: &Program, times_ns: &[f64]) -> String {
+    let timed = program.dispatches.iter().zip(times_ns);
+    let dispatches = timed.fold(Json::array(), |array, (dispatch, ns)| {
+        let node = dispatch.node.and_then(|n| delegate.graph.nodes.get(n));
+        let node = node.map_or_else(|| "null".into(), |node| node.id.to_string());
+        array.item(
+            Json::object()
+                .raw("node", node)
+                .string("kernel", dispatch.shader.info().name)
+                .list("workgroups", &dispatch.workgroups)
+                .raw("gpu_us", format_args!("{:.3}", ns / 1e3))
+                .end(),
+        )
+    });
+    let sum_ms = times_ns.iter().sum::<f64>() / 1e6;
+    Json::object()
+        .raw("gpu_ms", format_args!("{sum_ms:.6}"))
+        .raw("dispatches", dispatches.end())
+        .end()
+}
+
 /// Everything that is known of `delegate`.
 pub(super) fn json(delegate: &Delegate) -> crate::error::Result<String> {
-    let (program, barriers) = delegate.current()?;
+    let (program, barriers, times_ns) = delegate.current()?;
     let memory = delegate.memory()?;
     let device = delegate.device();
     let array = |items: Vec<String>| items.iter().fold(Json::array(), Json::item).end();
@@ -182,11 +205,16 @@ pub(super) fn json(delegate: &Delegate) -> crate::error::Result<String> {
         .raw("barriers", barriers)
         .raw("constants", program.uploads.len())
         .end();
+    let profile = match times_ns.is_empty() {
+        true => "null".into(),
+        false => profile(delegate, &program, &times_ns),
+    };
     Ok(Json::object()
         .string("etvk", env!("CARGO_PKG_VERSION"))
         .raw("device", device)
         .raw("memory", memory)
         .raw("commands", commands)
+        .raw("profile", profile)
         .raw("inputs", array(program.inputs.iter().map(port).collect()))
         .raw("outputs", array(program.outputs.iter().map(port).collect()))
         .raw(

@@ -254,6 +254,7 @@ pub(super) fn convolution(report: &ConvReport) -> etvk_convolution {
         ConvAlgorithm::Pointwise => (etvk_conv_algorithm::ETVK_CONV_POINTWISE, [h_out, w_out]),
         ConvAlgorithm::Depthwise => (etvk_conv_algorithm::ETVK_CONV_DEPTHWISE, [h_out, w_out]),
         ConvAlgorithm::Direct => (etvk_conv_algorithm::ETVK_CONV_DIRECT, [h_out, w_out]),
+        ConvAlgorithm::Implicit { .. } => (etvk_conv_algorithm::ETVK_CONV_IMPLICIT, [h_out, w_out]),
         ConvAlgorithm::Im2col {
             h_out_tile,
             w_out_tile,

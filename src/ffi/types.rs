@@ -282,6 +282,8 @@ pub enum etvk_conv_algorithm {
     ETVK_CONV_DIRECT = 2,
     /// im2col and matrix product, tile by tile in the workspace.
     ETVK_CONV_IM2COL = 3,
+    /// A matrix product whose left operand is gathered from the input.
+    ETVK_CONV_IMPLICIT = 4,
 }
 
 /// One convolution of the program, for the current dims. Pairs are height, width.

@@ -4,6 +4,7 @@
 
 mod lower;
 pub mod plan;
+mod tile;
 mod weights;
 
 pub use plan::{plan_conv2d, ConvAlgorithm, ConvGeometry, ConvPlan, ConvReport};

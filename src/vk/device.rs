@@ -1,9 +1,9 @@
 //! The open device: its features and its queue. One per physical device, shared by
 //! all delegates; the last one to go destroys it.
 
-use super::instance::{offers, Instance, Validation, LIFETIME};
+use super::instance::{loader, offers, Instance, Validation, LIFETIME};
 use super::memory::buffer_info;
-use super::physical::{candidate, choose, describe, Candidate};
+use super::physical::{candidate, choose, describe, has_matrix_16x16, timestamp_period, Candidate};
 use super::pipeline::Pipelines;
 use super::{failure, lock};
 use crate::error::{Error, ErrorKind, Result};
@@ -28,6 +28,7 @@ pub struct Device {
     names: Option<ext::debug_utils::Device>,
     limits: DeviceLimits,
     max_bindings: u32,
+    timestamp_period_ns: Option<f32>,
     granularity_bytes: u64,
     name: String,
     index: usize,
@@ -99,9 +100,18 @@ impl Device {
         let float16_offered = offers(&present, khr::shader_float16_int8::NAME);
         let mut has_storage16 = vk::PhysicalDevice16BitStorageFeatures::default();
         let mut has_float16 = vk::PhysicalDeviceShaderFloat16Int8Features::default();
+        let matrix_offered = offers(&present, khr::cooperative_matrix::NAME)
+            && offers(&present, khr::vulkan_memory_model::NAME);
+        let mut has_matrix = vk::PhysicalDeviceCooperativeMatrixFeaturesKHR::default();
+        let mut has_model = vk::PhysicalDeviceVulkanMemoryModelFeatures::default();
         let mut features = vk::PhysicalDeviceFeatures2::default().push_next(&mut has_storage16);
         if float16_offered {
             features = features.push_next(&mut has_float16);
+        }
+        if matrix_offered {
+            features = features
+                .push_next(&mut has_matrix)
+                .push_next(&mut has_model);
         }
         // SAFETY: the chain holds structures that the device knows: core 1.1, or offered above.
         unsafe {
@@ -111,6 +121,15 @@ impl Device {
         };
         let storage_16bit = has_storage16.storage_buffer16_bit_access == vk::TRUE;
         let arithmetic_16bit = float16_offered && has_float16.shader_float16 == vk::TRUE;
+
+        let (mut limits, max_bindings, name) = describe(&instance.handle, physical);
+        let matrix_16x16 = matrix_offered
+            && has_matrix.cooperative_matrix == vk::TRUE
+            && has_model.vulkan_memory_model == vk::TRUE
+            && storage_16bit
+            && arithmetic_16bit
+            && limits.subgroup_size == 32
+            && has_matrix_16x16(&loader()?, &instance.handle, physical);
 
         let mut extensions: Vec<*const c_char> = Vec::new();
         let mut storage16 = vk::PhysicalDevice16BitStorageFeatures::default()
@@ -127,6 +146,15 @@ impl Device {
         if arithmetic_16bit {
             extensions.push(khr::shader_float16_int8::NAME.as_ptr());
             info = info.push_next(&mut float16);
+        }
+        let mut matrix =
+            vk::PhysicalDeviceCooperativeMatrixFeaturesKHR::default().cooperative_matrix(true);
+        let mut model =
+            vk::PhysicalDeviceVulkanMemoryModelFeatures::default().vulkan_memory_model(true);
+        if matrix_16x16 {
+            extensions.push(khr::cooperative_matrix::NAME.as_ptr());
+            extensions.push(khr::vulkan_memory_model::NAME.as_ptr());
+            info = info.push_next(&mut matrix).push_next(&mut model);
         }
         let info = info.enabled_extension_names(&extensions);
         // SAFETY: every pointer in `info` lives until the call returns.
@@ -157,9 +185,10 @@ impl Device {
         let names = instance
             .names
             .then(|| ext::debug_utils::Device::new(&instance.handle, &handle));
-        let (mut limits, max_bindings, name) = describe(&instance.handle, physical);
+        let timestamp_period_ns = timestamp_period(&instance.handle, physical, queue_family);
         limits.storage_16bit = storage_16bit;
         limits.arithmetic_16bit = arithmetic_16bit;
+        limits.matrix_16x16 = matrix_16x16;
         Ok(Self {
             // SAFETY: `physical` is alive with its instance.
             memory: unsafe {
@@ -176,6 +205,7 @@ impl Device {
             names,
             limits,
             max_bindings,
+            timestamp_period_ns,
             granularity_bytes,
             name,
             index,
@@ -211,6 +241,11 @@ impl Device {
     /// Storage buffers that one dispatch may bind.
     pub(super) fn max_bindings(&self) -> u32 {
         self.max_bindings
+    }
+
+    /// What one tick of a timestamp is; `None` when the queue has none.
+    pub(super) fn timestamp_period_ns(&self) -> Option<f32> {
+        self.timestamp_period_ns
     }
 
     /// Fails once the device is lost: nothing on it can be trusted any more.

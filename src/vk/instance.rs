@@ -36,7 +36,7 @@ static SHARED: Mutex<Vec<Arc<Instance>>> = Mutex::new(Vec::new());
 /// NVIDIA's driver 580 crashed when one went while another came.
 pub(super) static LIFETIME: Mutex<()> = Mutex::new(());
 
-fn loader() -> Result<ash::Entry> {
+pub(super) fn loader() -> Result<ash::Entry> {
     let mut slot = lock(&LOADER);
     if let Some(entry) = &*slot {
         return Ok(entry.clone());

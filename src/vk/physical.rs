@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::{DeviceClass, DeviceLimits};
-use ash::vk;
+use ash::{khr, vk};
 use std::ffi::CStr;
 
 /// What choosing needs to know of a physical device.
@@ -118,6 +118,7 @@ pub(super) fn describe(
         subgroup_size: subgroup.subgroup_size,
         storage_16bit: false,
         arithmetic_16bit: false,
+        matrix_16x16: false,
     };
     let bindings = raw
         .max_per_stage_descriptor_storage_buffers
@@ -125,6 +126,41 @@ pub(super) fn describe(
         .min(raw.max_per_stage_resources);
     let name = properties.device_name_as_c_str().unwrap_or(c"unnamed");
     (limits, bindings, CStr::to_string_lossy(name).into_owned())
+}
+
+/// Nanoseconds per tick of a timestamp; `None` when `queue_family` cannot take any.
+pub(super) fn timestamp_period(
+    instance: &ash::Instance,
+    physical: vk::PhysicalDevice,
+    queue_family: u32,
+) -> Option<f32> {
+    // SAFETY: `physical` was enumerated from `instance`.
+    let (properties, families) = unsafe {
+        (
+            instance.get_physical_device_properties(physical),
+            instance.get_physical_device_queue_family_properties(physical),
+        )
+    };
+    let family = families.get(usize::try_from(queue_family).ok()?)?;
+    (family.timestamp_valid_bits > 0).then_some(properties.limits.timestamp_period)
+}
+
+/// Whether the device, which offers the extension, multiplies matrices as kernels want it.
+pub(super) fn has_matrix_16x16(
+    entry: &ash::Entry,
+    instance: &ash::Instance,
+    physical: vk::PhysicalDevice,
+) -> bool {
+    let functions = khr::cooperative_matrix::Instance::new(entry, instance);
+    // SAFETY: `physical` was enumerated from `instance` and offers the extension.
+    let kinds = unsafe { functions.get_physical_device_cooperative_matrix_properties(physical) };
+    kinds.unwrap_or_default().iter().any(|kind| {
+        use vk::ComponentTypeKHR as T;
+        (kind.m_size, kind.n_size, kind.k_size) == (16, 16, 16)
+            && (kind.a_type, kind.b_type) == (T::FLOAT16, T::FLOAT16)
+            && (kind.c_type, kind.result_type) == (T::FLOAT32, T::FLOAT32)
+            && kind.scope == vk::ScopeKHR::SUBGROUP
+    })
 }
 
 #[cfg(test)]

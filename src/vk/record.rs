@@ -19,6 +19,9 @@ pub struct Recording {
     commands: vk::CommandBuffer,
     command_pool: vk::CommandPool,
     descriptor_pool: vk::DescriptorPool,
+    /// A timestamp before the first dispatch and one after each; null when nothing is timed.
+    query_pool: vk::QueryPool,
+    query_count: u32,
     barriers: usize,
     device: Arc<Device>,
 }
@@ -30,6 +33,16 @@ pub(super) struct Source<'a> {
     /// Where every buffer of the program really lies.
     pub(super) slots: &'a [Slot],
     pub(super) buffer_of: &'a dyn Fn(Region) -> Option<&'a Buffer>,
+    pub(super) timing: Timing,
+}
+
+/// Whether dispatches are timed on the GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timing {
+    /// They are not; nothing is recorded for it.
+    Off,
+    /// Each of them, where the queue has timestamps.
+    On,
 }
 
 impl Recording {
@@ -41,9 +54,14 @@ impl Recording {
             commands,
             command_pool,
             descriptor_pool: vk::DescriptorPool::null(),
+            query_pool: vk::QueryPool::null(),
+            query_count: 0,
             barriers: 0,
             device: device.clone(),
         };
+        if source.timing == Timing::On && device.timestamp_period_ns().is_some() {
+            recording.make_queries(source.program.dispatches.len())?;
+        }
         let sets = recording.descriptor_sets(source, &bound)?;
         recording.record(source, &bound, &sets)?;
         Ok(recording)
@@ -56,6 +74,65 @@ impl Recording {
     /// Barriers between its dispatches.
     pub fn barriers(&self) -> usize {
         self.barriers
+    }
+
+    fn make_queries(&mut self, dispatches: usize) -> Result<()> {
+        let count = u32::try_from(dispatches + 1)
+            .map_err(|_| Error::internal("too many dispatches to time"))?;
+        let info = vk::QueryPoolCreateInfo::default()
+            .query_type(vk::QueryType::TIMESTAMP)
+            .query_count(count);
+        // SAFETY: the device is alive.
+        let created = unsafe { self.device.handle.create_query_pool(&info, None) };
+        self.query_pool = self.device.check("vkCreateQueryPool", created)?;
+        self.query_count = count;
+        Ok(())
+    }
+
+    /// Nanoseconds that each dispatch took in the last run, from the end of the one before it;
+    /// empty when nothing was timed or nothing ran.
+    pub fn times_ns(&self) -> Vec<f64> {
+        let Some(period) = self.device.timestamp_period_ns() else {
+            return Vec::new();
+        };
+        let mut ticks = vec![0u64; usize::try_from(self.query_count).unwrap_or(0)];
+        if ticks.is_empty() {
+            return Vec::new();
+        }
+        // SAFETY: the pool has as many queries; no run of this recording is under way, because
+        // whoever submits it waits.
+        let read = unsafe {
+            self.device.handle.get_query_pool_results(
+                self.query_pool,
+                0,
+                &mut ticks,
+                vk::QueryResultFlags::TYPE_64,
+            )
+        };
+        if read.is_err() {
+            return Vec::new();
+        }
+        ticks
+            .windows(2)
+            .map(|pair| pair[1].wrapping_sub(pair[0]) as f64 * f64::from(period))
+            .collect()
+    }
+
+    fn stamp(&self, query: usize) {
+        let Ok(query) = u32::try_from(query) else {
+            return;
+        };
+        if query < self.query_count {
+            // SAFETY: called while the commands are being recorded; the query exists.
+            unsafe {
+                self.device.handle.cmd_write_timestamp(
+                    self.commands,
+                    vk::PipelineStageFlags::BOTTOM_OF_PIPE,
+                    self.query_pool,
+                    query,
+                );
+            }
+        }
     }
 
     /// One set per distinct list of bindings; returns the set of every dispatch.
@@ -167,8 +244,12 @@ impl Recording {
                 "vkBeginCommandBuffer",
                 vk_device.begin_command_buffer(commands, &begin),
             )?;
+            if self.query_count > 0 {
+                vk_device.cmd_reset_query_pool(commands, self.query_pool, 0, self.query_count);
+            }
             // Staging written by the host, and whatever an earlier submission left.
             barrier(&device, commands, Edge::Start);
+            self.stamp(0);
             let mut last: Option<(vk::Pipeline, vk::DescriptorSet)> = None;
             for (at, dispatch) in source.program.dispatches.iter().enumerate() {
                 if waits[at] {
@@ -210,6 +291,7 @@ impl Recording {
                 }
                 let [x, y, z] = dispatch.workgroups;
                 vk_device.cmd_dispatch(commands, x, y, z);
+                self.stamp(at + 1);
             }
             barrier(&device, commands, Edge::End);
             device.check("vkEndCommandBuffer", vk_device.end_command_buffer(commands))
@@ -221,6 +303,7 @@ impl Drop for Recording {
     fn drop(&mut self) {
         // SAFETY: every submission was waited for; freeing the pools frees what came from them.
         unsafe {
+            self.device.handle.destroy_query_pool(self.query_pool, None);
             self.device
                 .handle
                 .destroy_descriptor_pool(self.descriptor_pool, None);

@@ -2,7 +2,7 @@
 
 use super::device::Device;
 use super::memory::{Buffer, Purpose};
-use super::record::{Recording, Slot, Source};
+use super::record::{Recording, Slot, Source, Timing};
 use super::upload::{Fence, Uploader};
 use crate::error::{Error, Result};
 use crate::memory::{MemoryPlan, Place, Region};
@@ -41,6 +41,7 @@ pub struct Session {
     /// Where each constant lies, for programs of other input sizes.
     constants: HashMap<Upload, Place>,
     fence: Fence,
+    timing: Timing,
     device: Arc<Device>,
 }
 
@@ -103,6 +104,7 @@ impl Session {
             regions: Default::default(),
             constants: HashMap::new(),
             fence,
+            timing: Timing::Off,
             device: device.clone(),
         };
         for region in REGIONS {
@@ -153,6 +155,11 @@ impl Session {
         uploader.flush()
     }
 
+    /// Whether what is prepared from now on times its dispatches.
+    pub fn set_timing(&mut self, timing: Timing) {
+        self.timing = timing;
+    }
+
     /// Records `program`, with larger regions where `plan` needs them: smaller input sizes can need
     /// more temporary memory, since plans are greedy. Nothing changes before [`Session::commit`].
     pub fn prepare(&self, program: &Program, plan: &MemoryPlan) -> Result<Prepared> {
@@ -198,6 +205,7 @@ impl Session {
             plan,
             slots: &slots,
             buffer_of: &buffer_of,
+            timing: self.timing,
         };
         let recording = Recording::new(&self.device, &source)?;
         Ok(Prepared { larger, recording })

@@ -10,10 +10,18 @@ use crate::random::Random;
 use case::Case;
 
 /// Every algorithm; one that a geometry does not allow gives way to another, which is checked too.
-const ALGORITHMS: [&str; 5] = ["auto", "direct", "im2col", "pointwise", "depthwise"];
+const ALGORITHMS: [&str; 6] = [
+    "auto",
+    "direct",
+    "im2col",
+    "pointwise",
+    "depthwise",
+    "implicit",
+];
 
 /// `etvk_conv_algorithm`.
 const IM2COL: u32 = 3;
+const IMPLICIT: u32 = 4;
 
 fn conv(stride: [u32; 2], padding: [u32; 2], dilation: [u32; 2], groups: u32) -> Conv {
     Conv {
@@ -310,7 +318,7 @@ fn random_geometries() {
             seed: seed + u64::from(number(0, 1 << 20)),
             ..sizes(x, group_out * groups, kernel, conv)
         };
-        for algorithm in ["direct", "im2col"] {
+        for algorithm in ["direct", "im2col", "implicit"] {
             println!("ETVK_TEST_SEED={seed}, geometry {done}");
             case.check(algorithm);
         }
@@ -361,6 +369,11 @@ fn bits_do_not_depend_on_the_budget() {
         );
         let (direct, _) = run("direct", 0).expect("ran before");
         assert!(direct == whole, "direct differs in bits: {case:?}");
+        let (implicit, report) = run("implicit", 0).expect("ran before");
+        // Groups that share quads of outputs cannot take it.
+        let apart = case.conv.groups == 1 || case.c_out / case.conv.groups % 4 == 0;
+        assert_eq!(report.algorithm == IMPLICIT, apart, "{report:?}");
+        assert!(implicit == whole, "implicit differs in bits: {case:?}");
     }
 }
 

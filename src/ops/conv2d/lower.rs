@@ -1,5 +1,7 @@
 //! A plan becomes dispatches. Nothing is decided here.
 
+mod implicit;
+
 use super::plan::{tiles, ConvAlgorithm, ConvGeometry, ConvPlan, ConvReport};
 use super::{weights, Conv2d};
 use crate::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
@@ -65,6 +67,9 @@ impl Conv2d {
             ConvAlgorithm::Pointwise => (1, operands.pointwise(program)?),
             ConvAlgorithm::Depthwise => (1, operands.depthwise(program)?),
             ConvAlgorithm::Direct => (1, operands.direct(program)?),
+            ConvAlgorithm::Implicit { parts } => {
+                (1, operands.implicit(program, parts, plan.workspace_bytes)?)
+            }
             ConvAlgorithm::Im2col {
                 h_out_tile,
                 w_out_tile,

@@ -5,9 +5,10 @@ mod geometry;
 
 pub use geometry::{tiles, ConvGeometry};
 
+use super::tile::Tile;
 use crate::error::Result;
 use crate::options::{ConvChoice, Options};
-use crate::tensor::{DeviceLimits, Element, MAX_ELEMENTS};
+use crate::tensor::{DeviceClass, DeviceLimits, Element, CHANNEL_PACK, MAX_ELEMENTS};
 
 /// How a convolution is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +25,11 @@ pub enum ConvAlgorithm {
         h_out_tile: u32,
         /// Output columns per tile, at most; less than all only when `h_out_tile` is 1.
         w_out_tile: u32,
+    },
+    /// A GEMM that gathers its left operand from the image; no columns.
+    Implicit {
+        /// Parts that K is summed in, side by side; their sums lie in the workspace.
+        parts: u32,
     },
 }
 
@@ -107,6 +113,7 @@ pub fn plan_conv2d(
         } => candidates
             .columns_bytes(u64::from(h_out_tile) * u64::from(w_out_tile))
             .unwrap_or(0),
+        ConvAlgorithm::Implicit { parts } => candidates.parts_bytes(parts).unwrap_or(0),
         _ => 0,
     };
     Ok(ConvPlan {
@@ -129,8 +136,15 @@ struct Candidates<'a> {
 impl Candidates<'_> {
     fn choose(&self) -> Choice {
         let g = self.geometry;
-        if let Ok(choice) = self.pointwise().or_else(|_| self.depthwise()) {
+        if let Ok(choice) = self.depthwise() {
             return choice;
+        }
+        // CPUs gather no faster than they copy, and their registers hold the tiles.
+        let gathers = self.limits.class != DeviceClass::Cpu;
+        if !gathers {
+            if let Ok(choice) = self.pointwise() {
+                return choice;
+            }
         }
         let (per_group_in, per_group_out) = (g.c_in / g.groups, g.c_out / g.groups);
         let direct = |reason: String| (ConvAlgorithm::Direct, reason);
@@ -154,6 +168,11 @@ impl Candidates<'_> {
                 "{macs} multiply-adds do not pay for two dispatches"
             ));
         }
+        if gathers {
+            if let Ok(choice) = self.implicit() {
+                return choice;
+            }
+        }
         self.im2col().unwrap_or_else(direct)
     }
 
@@ -163,6 +182,7 @@ impl Candidates<'_> {
             ConvChoice::Im2col => self.im2col(),
             ConvChoice::Pointwise => self.pointwise(),
             ConvChoice::Depthwise => self.depthwise(),
+            ConvChoice::Implicit => self.implicit(),
         };
         match wanted {
             Ok((algorithm, _)) => (algorithm, "asked for by the option conv_algorithm".into()),
@@ -204,6 +224,55 @@ impl Candidates<'_> {
         ))
     }
 
+    fn implicit(&self) -> std::result::Result<Choice, String> {
+        let g = self.geometry;
+        if g.transposed {
+            return Err("transposed convolutions are gathered otherwise".into());
+        }
+        if g.groups > 1 && g.group_out() % CHANNEL_PACK != 0 {
+            return Err("groups share quads of outputs".into());
+        }
+        let tile = Tile::choose(g, self.element, self.limits);
+        let fits = |&parts: &u32| {
+            let bytes = self.parts_bytes(parts);
+            bytes.is_some_and(|bytes| bytes <= self.most_workspace())
+        };
+        let parts = (1..=tile.parts(g)).rev().find(fits).unwrap_or(1);
+        let parts = Tile::even_parts(tile.steps(g), parts.into());
+        if u64::from(g.groups) * u64::from(parts) > self.limits.max_workgroup_count[2].into() {
+            return Err(format!("{} groups exceed the device", g.groups));
+        }
+        let reason = match parts {
+            1 => format!("K = {}: GEMM that gathers, no columns", g.k()),
+            _ => format!("K = {}: GEMM that gathers, {parts} parts of K", g.k()),
+        };
+        Ok((ConvAlgorithm::Implicit { parts }, reason))
+    }
+
+    /// Workspace for the sums of `parts` parts of K, in 32 bits; none when K is summed at once.
+    fn parts_bytes(&self, parts: u32) -> Option<u64> {
+        if parts == 1 {
+            return Some(0);
+        }
+        let row = u64::from(self.geometry.c_out).next_multiple_of(CHANNEL_PACK.into());
+        self.geometry
+            .pixels_out()
+            .checked_mul(row)?
+            .checked_mul(4 * u64::from(parts))?
+            .checked_next_multiple_of(WORKSPACE_ALIGN_BYTES)
+    }
+
+    /// A whole number of alignments, so that rounding up never exceeds it.
+    fn most_workspace(&self) -> u64 {
+        let most = self
+            .options
+            .workspace_bytes
+            .min(self.limits.max_storage_buffer_range_bytes)
+            .min(self.limits.max_allocation_bytes)
+            .min(MAX_ELEMENTS * self.element.size_bytes());
+        most / WORKSPACE_ALIGN_BYTES * WORKSPACE_ALIGN_BYTES
+    }
+
     /// Tiles whose columns fit the budget: whole rows of output, else parts of one row.
     fn im2col(&self) -> std::result::Result<Choice, String> {
         let g = self.geometry;
@@ -213,14 +282,7 @@ impl Candidates<'_> {
         if g.groups > self.limits.max_workgroup_count[2] {
             return Err(format!("{} groups exceed the device", g.groups));
         }
-        let most = self
-            .options
-            .workspace_bytes
-            .min(self.limits.max_storage_buffer_range_bytes)
-            .min(self.limits.max_allocation_bytes)
-            .min(MAX_ELEMENTS * self.element.size_bytes());
-        // A whole number of alignments, so that rounding a tile's columns up never exceeds it.
-        let most = most / WORKSPACE_ALIGN_BYTES * WORKSPACE_ALIGN_BYTES;
+        let most = self.most_workspace();
         let pixel = g
             .columns_per_pixel()
             .saturating_mul(self.element.size_bytes());

@@ -12,7 +12,7 @@ use etvk::memory::plan_memory;
 use etvk::options::{ConvChoice, Options};
 use etvk::program::{PortKind, Program, Upload};
 use etvk::tensor::{DType, DeviceClass};
-use etvk::vk::{validation, Device, Session};
+use etvk::vk::{validation, Device, Session, Timing};
 use std::sync::Arc;
 
 /// Constants that lie in the blob's data, which the parser places; here the graph is not parsed.
@@ -66,6 +66,7 @@ fn run_as(
         data.with_bytes(source, read)
     };
     let mut session = Session::create(device, &program, &plan, &bytes_of)?;
+    session.set_timing(Timing::On);
     let (recording, _) = session.commit(session.prepare(&program, &plan)?);
     let (PortKind::Tensor(from), PortKind::Tensor(to)) =
         (program.inputs[0].kind, program.outputs[0].kind)
@@ -76,6 +77,16 @@ fn run_as(
     session.input_mut(&program, &plan, from)?[..bytes.len()].copy_from_slice(&bytes);
     session.run(&recording)?;
     validation::check()?;
+    // Empty on queues without timestamps.
+    let times_ns = recording.times_ns();
+    assert!(
+        times_ns.is_empty() || times_ns.len() == program.dispatches.len(),
+        "{times_ns:?}"
+    );
+    assert!(
+        times_ns.iter().all(|&ns| (0.0..1e12).contains(&ns)),
+        "{times_ns:?}"
+    );
     let dims = &program.outputs[0].dims;
     let size = dims.iter().map(|&d| d as usize).product::<usize>() * 4;
     let got = Array::from_bytes(

@@ -1,0 +1,142 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#pragma variants f32: ; f16: HALF; part_f32: PART; part_f16: PART HALF
+// Convolution as a GEMM whose left operand is gathered from the image as it is needed: im2col
+// without columns. One workgroup = TILE_M pixels x 4 * TILE_N4 channels, one invocation = PIXELS x
+// 4 * THREAD_N4 of them. Sums run as the GEMM's: k = (kh, kw, c) ascending, one fma per step.
+// PART: one workgroup sums a part of K only; conv2d_parts.comp adds the parts.
+// No invocation leaves early: all of them meet at every barrier.
+#include "workgroup.glsl"
+#include "storage.glsl"
+
+layout(constant_id = 8) const uint TILE_M = 128;
+layout(constant_id = 9) const uint TILE_N4 = 16;
+layout(constant_id = 10) const uint TILE_K4 = 4;
+layout(constant_id = 11) const uint THREAD_N4 = 2;
+#include "gather.glsl"
+
+#ifdef PART
+layout(constant_id = 3) const uint PIXELS = 8;
+layout(constant_id = 4) const uint BIAS = 0;
+layout(constant_id = 5) const uint ACTIVATION = 0;
+layout(constant_id = 6) const uint RESIDUAL = 0;
+layout(constant_id = 7) const uint LAST_ACTIVATION = 0;
+// [part][pixel][pixel_out]
+layout(std430, set = 0, binding = 2) writeonly buffer Parts { vec4 parts[]; };
+#else
+#include "conv_finish.glsl"
+#endif
+
+const uint THREADS_N = TILE_N4 / THREAD_N4;
+const uint THREADS_M = TILE_M / PIXELS;
+const uint THREADS = THREADS_M * THREADS_N;
+const uint LOADS_A = TILE_M * TILE_K4 / THREADS;
+const uint LOADS_B = TILE_K4 * 4 * TILE_N4 / THREADS;
+// One quad more than needed, so that rows start in different banks.
+const uint PITCH_A = TILE_K4 + 1;
+const uint SIZE_A = TILE_M * PITCH_A;
+const uint SIZE_B = TILE_K4 * 4 * TILE_N4;
+
+// Two of each: one is multiplied while the next is filled.
+shared vec4 tile_a[2 * SIZE_A];  // [row][k / 4]
+shared vec4 tile_b[2 * SIZE_B];  // [k][column / 4]
+
+#include "gather_load.glsl"
+
+void main() {
+  uint local = gl_LocalInvocationID.x;
+  uint columns4 = (columns + 3) / 4;
+  uint tiles_n = (columns4 + TILE_N4 - 1) / TILE_N4;
+  uint tile = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
+  uint tile_row = tile / tiles_n * TILE_M;
+  uint tile_column4 = tile % tiles_n * TILE_N4;
+  uint group = gl_WorkGroupID.z % groups;
+  uint part = gl_WorkGroupID.z / groups;
+  uint thread_row = local / THREADS_N;
+  uint thread_column4 = local % THREADS_N;
+  uint lane = local % TILE_K4;
+  uint weight_at = group * k * columns4;
+
+  [[unroll]] for (uint i = 0; i < LOADS_A; ++i) {
+    place(i, tile_row + (local + i * THREADS) / TILE_K4);
+  }
+  uint first = part * k_part;
+  uint last = min(first + k_part, (k + TILE_K4 * 4 - 1) / (TILE_K4 * 4));
+  seek(first * TILE_K4 + lane);
+
+  vec4 next_a[LOADS_A];
+  vec4 next_b[LOADS_B];
+  vec4 sums[PIXELS * THREAD_N4];
+  [[unroll]] for (uint i = 0; i < PIXELS * THREAD_N4; ++i) {
+    sums[i] = vec4(0.0);
+  }
+  for (uint step = first; step <= last; ++step) {
+    // Load tile `step` into registers, multiply the tile before it, then hand the new one over.
+    if (step < last) {
+      [[unroll]] for (uint i = 0; i < LOADS_A; ++i) {
+        next_a[i] = load_a(i, group);
+      }
+      advance();
+      [[unroll]] for (uint i = 0; i < LOADS_B; ++i) {
+        uint at = local + i * THREADS;
+        uint row = step * TILE_K4 * 4 + at / TILE_N4;
+        uint column4 = tile_column4 + at % TILE_N4;
+        next_b[i] = vec4(0.0);
+        if (row < k && column4 < columns4) {
+          next_b[i] = vec4(weight4[weight_at + row * columns4 + column4]);
+        }
+      }
+    }
+    if (step > first) {
+      uint at_a = (step + 1 & 1) * SIZE_A + thread_row * PITCH_A;
+      uint at_b = (step + 1 & 1) * SIZE_B + thread_column4;
+      for (uint k4 = 0; k4 < TILE_K4; ++k4) {
+        vec4 left[PIXELS];
+        [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
+          left[i] = tile_a[at_a + i * THREADS_M * PITCH_A + k4];
+        }
+        [[unroll]] for (uint e = 0; e < 4; ++e) {
+          vec4 right[THREAD_N4];
+          [[unroll]] for (uint j = 0; j < THREAD_N4; ++j) {
+            right[j] = tile_b[at_b + (k4 * 4 + e) * TILE_N4 + j * THREADS_N];
+          }
+          [[unroll]] for (uint j = 0; j < THREAD_N4; ++j) {
+            [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
+              sums[i * THREAD_N4 + j] = fma(vec4(left[i][e]), right[j], sums[i * THREAD_N4 + j]);
+            }
+          }
+        }
+      }
+    }
+    if (step < last) {
+      uint at_a = (step & 1) * SIZE_A;
+      uint at_b = (step & 1) * SIZE_B;
+      [[unroll]] for (uint i = 0; i < LOADS_A; ++i) {
+        uint at = local + i * THREADS;
+        tile_a[at_a + at / TILE_K4 * PITCH_A + lane] = next_a[i];
+      }
+      [[unroll]] for (uint i = 0; i < LOADS_B; ++i) {
+        tile_b[at_b + local + i * THREADS] = next_b[i];
+      }
+      barrier();
+    }
+  }
+  [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
+    uint row = tile_row + i * THREADS_M + thread_row;
+    [[unroll]] for (uint j = 0; j < THREAD_N4; ++j) {
+      uint column4 = tile_column4 + j * THREADS_N + thread_column4;
+      if (row < pixels && column4 < columns4) {
+        vec4 sum = sums[i * THREAD_N4 + j];
+        uint quad = (row * pixel_out + group * columns) / 4 + column4;
+#ifdef PART
+        parts[part * pixels * (pixel_out >> 2) + quad] = sum;
+#else
+        uint column = group * columns + column4 * 4;
+        uvec4 channels = min(uvec4(column) + uvec4(0, 1, 2, 3), uvec4(groups * columns - 1));
+        store_y(quad, channels, sum);
+#endif
+      }
+    }
+  }
+}

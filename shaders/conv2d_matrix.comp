@@ -1,0 +1,154 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_cooperative_matrix : require
+#pragma use_vulkan_memory_model
+#pragma variants f16: HALF; part_f16: HALF PART
+// conv2d_implicit.comp on matrix units: fp16 operands, 32-bit sums. Every subgroup of 32 sums
+// PIXELS x MATRICES_N matrices of 16x16. The order of a sum is the device's.
+// PART: one workgroup sums a part of K only; conv2d_parts.comp adds the parts.
+#include "workgroup.glsl"
+#include "storage.glsl"
+
+layout(constant_id = 8) const uint TILE_M = 64;
+layout(constant_id = 9) const uint TILE_N4 = 16;
+layout(constant_id = 10) const uint TILE_K4 = 8;
+layout(constant_id = 11) const uint MATRICES_N = 2;
+#include "gather.glsl"
+
+#ifdef PART
+layout(constant_id = 3) const uint PIXELS = 2;
+layout(constant_id = 4) const uint BIAS = 0;
+layout(constant_id = 5) const uint ACTIVATION = 0;
+layout(constant_id = 6) const uint RESIDUAL = 0;
+layout(constant_id = 7) const uint LAST_ACTIVATION = 0;
+// [part][pixel][pixel_out]
+layout(std430, set = 0, binding = 2) writeonly buffer Parts { vec4 parts[]; };
+#else
+#include "conv_finish.glsl"
+#endif
+
+const uint SIDE = 16;
+const uint SUBGROUPS_N = TILE_N4 * 4 / (SIDE * MATRICES_N);
+const uint SUBGROUPS_M = TILE_M / (SIDE * PIXELS);
+const uint THREADS = SUBGROUPS_M * SUBGROUPS_N * 32;
+const uint LOADS_A = TILE_M * TILE_K4 / THREADS;
+const uint LOADS_B = TILE_K4 * 4 * TILE_N4 / THREADS;
+// 16 bytes more than needed, so that rows start in different banks; rows stay aligned to 16.
+const uint PITCH_A = TILE_K4 + 2;
+const uint PITCH_B = TILE_N4 + 2;
+const uint PITCH_SUM = TILE_N4 + 1;
+const uint SIZE_A = TILE_M * PITCH_A;
+const uint SIZE_B = TILE_K4 * 4 * PITCH_B;
+
+// Two of each: one is multiplied while the next is filled.
+shared f16vec4 tile_a[2 * SIZE_A];  // [row][k / 4]
+shared f16vec4 tile_b[2 * SIZE_B];  // [k][column / 4]
+shared vec4 tile_sum[TILE_M * PITCH_SUM];
+
+#include "gather_load.glsl"
+
+void main() {
+  uint local = gl_LocalInvocationID.x;
+  uint columns4 = (columns + 3) / 4;
+  uint tiles_n = (columns4 + TILE_N4 - 1) / TILE_N4;
+  uint tile = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
+  uint tile_row = tile / tiles_n * TILE_M;
+  uint tile_column4 = tile % tiles_n * TILE_N4;
+  uint group = gl_WorkGroupID.z % groups;
+  uint part = gl_WorkGroupID.z / groups;
+  uint lane = local % TILE_K4;
+  uint weight_at = group * k * columns4;
+  uint sum_row = gl_SubgroupID / SUBGROUPS_N * PIXELS * SIDE;
+  uint sum_column4 = gl_SubgroupID % SUBGROUPS_N * MATRICES_N * (SIDE / 4);
+
+  [[unroll]] for (uint i = 0; i < LOADS_A; ++i) {
+    place(i, tile_row + (local + i * THREADS) / TILE_K4);
+  }
+  uint first = part * k_part;
+  uint last = min(first + k_part, (k + TILE_K4 * 4 - 1) / (TILE_K4 * 4));
+  seek(first * TILE_K4 + lane);
+
+  f16vec4 next_a[LOADS_A];
+  f16vec4 next_b[LOADS_B];
+  coopmat<float, gl_ScopeSubgroup, SIDE, SIDE, gl_MatrixUseAccumulator> sums[PIXELS * MATRICES_N];
+  [[unroll]] for (uint i = 0; i < PIXELS * MATRICES_N; ++i) {
+    sums[i] = coopmat<float, gl_ScopeSubgroup, SIDE, SIDE, gl_MatrixUseAccumulator>(0.0);
+  }
+  for (uint step = first; step <= last; ++step) {
+    // Load tile `step` into registers, multiply the tile before it, then hand the new one over.
+    if (step < last) {
+      [[unroll]] for (uint i = 0; i < LOADS_A; ++i) {
+        next_a[i] = f16vec4(load_a(i, group));
+      }
+      advance();
+      [[unroll]] for (uint i = 0; i < LOADS_B; ++i) {
+        uint at = local + i * THREADS;
+        uint row = step * TILE_K4 * 4 + at / TILE_N4;
+        uint column4 = tile_column4 + at % TILE_N4;
+        next_b[i] = f16vec4(0.0);
+        if (row < k && column4 < columns4) {
+          next_b[i] = weight4[weight_at + row * columns4 + column4];
+        }
+      }
+    }
+    if (step > first) {
+      uint at_a = (step + 1 & 1) * SIZE_A + sum_row * PITCH_A;
+      uint at_b = (step + 1 & 1) * SIZE_B + sum_column4;
+      [[unroll]] for (uint k16 = 0; k16 < TILE_K4 / 4; ++k16) {
+        coopmat<float16_t, gl_ScopeSubgroup, SIDE, SIDE, gl_MatrixUseA> left[PIXELS];
+        [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
+          coopMatLoad(left[i], tile_a, at_a + i * SIDE * PITCH_A + k16 * 4, PITCH_A,
+                      gl_CooperativeMatrixLayoutRowMajor);
+        }
+        [[unroll]] for (uint j = 0; j < MATRICES_N; ++j) {
+          coopmat<float16_t, gl_ScopeSubgroup, SIDE, SIDE, gl_MatrixUseB> right;
+          coopMatLoad(right, tile_b, at_b + k16 * SIDE * PITCH_B + j * (SIDE / 4), PITCH_B,
+                      gl_CooperativeMatrixLayoutRowMajor);
+          [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
+            sums[i * MATRICES_N + j] = coopMatMulAdd(left[i], right, sums[i * MATRICES_N + j]);
+          }
+        }
+      }
+    }
+    if (step < last) {
+      uint at_a = (step & 1) * SIZE_A;
+      uint at_b = (step & 1) * SIZE_B;
+      [[unroll]] for (uint i = 0; i < LOADS_A; ++i) {
+        uint at = local + i * THREADS;
+        tile_a[at_a + at / TILE_K4 * PITCH_A + lane] = next_a[i];
+      }
+      [[unroll]] for (uint i = 0; i < LOADS_B; ++i) {
+        uint at = local + i * THREADS;
+        tile_b[at_b + at / TILE_N4 * PITCH_B + at % TILE_N4] = next_b[i];
+      }
+      barrier();
+    }
+  }
+  [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
+    [[unroll]] for (uint j = 0; j < MATRICES_N; ++j) {
+      uint at = (sum_row + i * SIDE) * PITCH_SUM + sum_column4 + j * (SIDE / 4);
+      coopMatStore(sums[i * MATRICES_N + j], tile_sum, at, PITCH_SUM,
+                   gl_CooperativeMatrixLayoutRowMajor);
+    }
+  }
+  barrier();
+  for (uint i = local; i < TILE_M * TILE_N4; i += THREADS) {
+    uint row = tile_row + i / TILE_N4;
+    uint column4 = tile_column4 + i % TILE_N4;
+    if (row < pixels && column4 < columns4) {
+      vec4 sum = tile_sum[i / TILE_N4 * PITCH_SUM + i % TILE_N4];
+      uint quad = (row * pixel_out + group * columns) / 4 + column4;
+#ifdef PART
+      parts[part * pixels * (pixel_out >> 2) + quad] = sum;
+#else
+      uint column = group * columns + column4 * 4;
+      uvec4 channels = min(uvec4(column) + uvec4(0, 1, 2, 3), uvec4(groups * columns - 1));
+      store_y(quad, channels, sum);
+#endif
+    }
+  }
+}

@@ -1,0 +1,37 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#pragma variants f32: ; f16: HALF
+// Adds what conv2d_implicit.comp summed over parts of K, in the order of K. One invocation = four
+// channels of one pixel.
+#include "workgroup.glsl"
+#include "storage.glsl"
+
+// [part][count]
+layout(std430, set = 0, binding = 0) readonly buffer Parts { vec4 parts[]; };
+layout(std430, set = 0, binding = 1) readonly buffer Weight4 { STORAGE4 weight4[]; };
+
+layout(push_constant) uniform Push {
+  uint count;  // quads of the output
+  uint part_count;
+  uint quads;  // per pixel
+  uint channels;
+  float activation_p;
+  float activation_q;
+  float last_p;
+  float last_q;
+};
+
+#include "conv_finish.glsl"
+
+void main() {
+  uint quad = line_index();
+  if (quad >= count) {
+    return;
+  }
+  vec4 sum = parts[quad];
+  for (uint part = 1; part < part_count; ++part) {
+    sum += parts[part * count + quad];
+  }
+  uvec4 channel = uvec4(quad % quads * 4) + uvec4(0, 1, 2, 3);
+  store_y(quad, min(channel, uvec4(channels - 1)), sum);
+}

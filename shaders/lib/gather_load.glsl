@@ -1,0 +1,72 @@
+// Loads of four neighbours in K of LOADS_A pixels. The including kernel declares LOADS_A and TILE_K4.
+// Where the rows that this invocation loads start in the image: tap (0, 0).
+ivec2 corner[LOADS_A];
+int corner_at[LOADS_A];
+// Position in K of the next load: tap, quad of channels.
+int kh, kw;
+uint channel4;
+uint next_k4;
+
+void seek(uint k4) {
+  next_k4 = k4;
+  int tap = int(k4 / quads_k);
+  channel4 = k4 % quads_k;
+  kh = tap / kernel_w;
+  kw = tap % kernel_w;
+}
+
+void advance() {
+  next_k4 += TILE_K4;
+  channel4 += TILE_K4;
+  while (VECTORS != 0 && channel4 >= quads_k) {
+    channel4 -= quads_k;
+    if (++kw == kernel_w) {
+      kw = 0;
+      ++kh;
+    }
+  }
+}
+
+float element_of(uint load, uint at_k, uint group) {
+  uint tap = at_k / K_CHANNELS;
+  ivec2 at = ivec2(tap / KERNEL_W, tap % KERNEL_W) * ivec2(dilation_h, dilation_w);
+  ivec2 p = corner[load] + at;
+  if (at_k >= k || uint(p.x) >= uint(h_in) || uint(p.y) >= uint(w_in)) {
+    return 0.0;
+  }
+  uint offset = uint(corner_at[load] + at.x * w_in + at.y) * pixel_in;
+  return float(x[offset + group * group_in + at_k % K_CHANNELS]);
+}
+
+vec4 load_a(uint load, uint group) {
+  if (VECTORS == 0) {
+    uint at_k = next_k4 * 4;
+    return vec4(element_of(load, at_k, group), element_of(load, at_k + 1, group),
+                element_of(load, at_k + 2, group), element_of(load, at_k + 3, group));
+  }
+  ivec2 at = ivec2(kh * dilation_h, kw * dilation_w);
+  ivec2 p = corner[load] + at;
+  vec4 value = vec4(0.0);
+  if (kh < kernel_h && uint(p.x) < uint(h_in) && uint(p.y) < uint(w_in)) {
+    uint pixel = uint(corner_at[load] + at.x * w_in + at.y);
+    value = vec4(x4[pixel * (pixel_in >> 2) + ((group * group_in) >> 2) + channel4]);
+    if (VECTORS == 2) {
+      uvec4 channel = uvec4(channel4 * 4) + uvec4(0, 1, 2, 3);
+      value = mix(vec4(0.0), value, lessThan(channel, uvec4(group_in)));
+    }
+  }
+  return value;
+}
+
+// Load `load` of this invocation is of pixel `row`.
+void place(uint load, uint row) {
+  uint line = row / w_out;
+  uint image = line / h_out;
+  corner[load].x = int(line % h_out) * stride_h - padding_h;
+  corner[load].y = int(row % w_out) * stride_w - padding_w;
+  corner_at[load] = (int(image) * h_in + corner[load].x) * w_in + corner[load].y;
+  if (row >= pixels) {
+    // Outside of the image, whatever the tap.
+    corner[load].x = -0x40000000;
+  }
+}

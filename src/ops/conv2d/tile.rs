@@ -1,0 +1,248 @@
+//! Tiles of the implicit GEMM.
+
+use super::plan::ConvGeometry;
+use crate::shader::Shader;
+use crate::tensor::{DeviceLimits, Element};
+
+/// What multiplies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Units {
+    /// Invocations: `conv2d_implicit.comp`.
+    Invocations,
+    /// Matrix units, by the subgroup of 32: `conv2d_matrix.comp`.
+    Matrices,
+}
+
+/// Work of one workgroup and of one invocation, or of one subgroup in matrices of 16x16. Numbers
+/// that end in 4 count groups of four.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tile {
+    pub(super) tile_m: u32,
+    pub(super) tile_n4: u32,
+    pub(super) tile_k4: u32,
+    pub(super) thread_m: u32,
+    /// Columns in fours, or in matrices.
+    pub(super) thread_n4: u32,
+    units: Units,
+}
+
+/// Workgroups that keep a large GPU busy to the end: three for each of its processors.
+const ENOUGH_WORKGROUPS: u64 = 384;
+
+/// So many run without another pass over the sums when K is short.
+const FEW_WORKGROUPS: u64 = 128;
+
+/// K in no more steps than this is short.
+const SHORT_STEPS: u64 = 32;
+
+/// A part of K shorter than this many steps costs more in sums than it gains.
+const MIN_STEPS_PER_PART: u64 = 8;
+
+/// More parts than this only move sums.
+const MAX_PARTS: u64 = 16;
+
+const fn tile(tile_m: u32, tile_n4: u32, tile_k4: u32, thread_m: u32, thread_n4: u32) -> Tile {
+    Tile {
+        tile_m,
+        tile_n4,
+        tile_k4,
+        thread_m,
+        thread_n4,
+        units: Units::Invocations,
+    }
+}
+
+/// For fp16 on matrix units: 256 invocations, or 128 where outputs are few.
+const MATRIX_TILES: [Tile; 2] = [
+    Tile {
+        units: Units::Matrices,
+        ..tile(64, 16, 8, 1, 2)
+    },
+    Tile {
+        units: Units::Matrices,
+        ..tile(32, 8, 8, 1, 1)
+    },
+];
+
+/// Largest first: the more outputs share a load, the fewer loads. The last fits every device.
+/// Measured on an H200 against 128x64 to 256x64, 64x128 and 128x128 pixels by channels: none was
+/// faster than the first, which also needs the fewest registers of them.
+const TILES: [Tile; 3] = [
+    tile(64, 16, 4, 8, 1),
+    tile(64, 8, 4, 4, 1),
+    tile(32, 8, 4, 4, 1),
+];
+
+impl Tile {
+    pub(super) fn choose(g: &ConvGeometry, element: Element, limits: &DeviceLimits) -> Self {
+        let tiles: &[Tile] = match element == Element::F16 && limits.matrix_16x16 {
+            true => &MATRIX_TILES,
+            false => &TILES,
+        };
+        let fits = |tile: &&Self| {
+            tile.local_size() <= limits.max_workgroup_invocations
+                && tile.local_size() <= limits.max_workgroup_size[0]
+                && tile.shared_bytes() <= limits.max_shared_memory_bytes
+        };
+        let columns4 = g.group_out().div_ceil(4);
+        let wide_enough = |tile: &&Self| tile.tile_n4 <= columns4.next_multiple_of(8);
+        let candidates = || tiles.iter().filter(fits).filter(wide_enough);
+        candidates()
+            .find(|tile| tile.workgroups(g) >= ENOUGH_WORKGROUPS)
+            .or_else(|| {
+                candidates().find(|tile| {
+                    tile.workgroups(g).saturating_mul(tile.most_parts(g)) >= ENOUGH_WORKGROUPS
+                })
+            })
+            .copied()
+            .unwrap_or(tiles[tiles.len() - 1])
+    }
+
+    /// Tiles of one part of K, in x and y.
+    pub(super) fn tiles(self, g: &ConvGeometry) -> u64 {
+        let columns4 = u64::from(g.group_out().div_ceil(4));
+        g.pixels_out()
+            .div_ceil(self.tile_m.into())
+            .saturating_mul(columns4.div_ceil(self.tile_n4.into()))
+    }
+
+    fn workgroups(self, g: &ConvGeometry) -> u64 {
+        self.tiles(g).saturating_mul(g.groups.into())
+    }
+
+    /// Steps of K.
+    pub(super) fn steps(self, g: &ConvGeometry) -> u64 {
+        g.k().div_ceil(u64::from(self.tile_k4) * 4)
+    }
+
+    fn most_parts(self, g: &ConvGeometry) -> u64 {
+        (self.steps(g) / MIN_STEPS_PER_PART).clamp(1, MAX_PARTS)
+    }
+
+    /// Parts of K that fill a large GPU, side by side; none is empty.
+    pub(super) fn parts(self, g: &ConvGeometry) -> u32 {
+        let (workgroups, steps) = (self.workgroups(g).max(1), self.steps(g).max(1));
+        if steps <= SHORT_STEPS && workgroups >= FEW_WORKGROUPS {
+            return 1;
+        }
+        let wanted = ENOUGH_WORKGROUPS.div_ceil(workgroups);
+        Self::even_parts(steps, wanted.min(self.most_parts(g)))
+    }
+
+    /// At most `parts`, so that all but the last have equally many of the `steps`.
+    pub(super) fn even_parts(steps: u64, parts: u64) -> u32 {
+        let per_part = steps.div_ceil(parts.max(1)).max(1);
+        u32::try_from(steps.div_ceil(per_part)).unwrap_or(1)
+    }
+
+    pub(super) fn local_size(self) -> u32 {
+        let (rows, columns) = (self.tile_m / self.thread_m, self.tile_n4 / self.thread_n4);
+        match self.units {
+            Units::Invocations => rows * columns,
+            Units::Matrices => rows / 16 * (columns / 4) * 32,
+        }
+    }
+
+    /// The kernel for operands of `element`; `parts` of K.
+    pub(super) fn shader(self, element: Element, parts: u32) -> Shader {
+        match (self.units, element == Element::F16, parts) {
+            (Units::Matrices, _, 1) => Shader::Conv2dMatrixF16,
+            (Units::Matrices, _, _) => Shader::Conv2dMatrixPartF16,
+            (_, false, 1) => Shader::Conv2dImplicitF32,
+            (_, true, 1) => Shader::Conv2dImplicitF16,
+            (_, false, _) => Shader::Conv2dImplicitPartF32,
+            (_, true, _) => Shader::Conv2dImplicitPartF16,
+        }
+    }
+
+    fn shared_bytes(self) -> u32 {
+        match self.units {
+            Units::Invocations => {
+                2 * 16 * (self.tile_m * (self.tile_k4 + 1) + self.tile_k4 * 4 * self.tile_n4)
+            }
+            Units::Matrices => {
+                let (a, b) = (
+                    self.tile_m * (self.tile_k4 + 2),
+                    self.tile_k4 * 4 * (self.tile_n4 + 2),
+                );
+                2 * 8 * (a + b) + 16 * self.tile_m * (self.tile_n4 + 1)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn geometry(c_in: u32, c_out: u32, size: u32, kernel: u32) -> ConvGeometry {
+        ConvGeometry {
+            n: 1,
+            c_in,
+            h_in: size,
+            w_in: size,
+            c_out,
+            kernel: [kernel; 2],
+            stride: [1; 2],
+            padding: [kernel / 2; 2],
+            dilation: [1; 2],
+            output_padding: [0; 2],
+            groups: 1,
+            transposed: false,
+        }
+    }
+
+    #[test]
+    fn tiles_fit_the_least_device_and_divide_evenly() {
+        for (element, limits) in [
+            (Element::F32, DeviceLimits::minimum()),
+            (Element::F16, with_matrices(128)),
+            (Element::F16, with_matrices(1024)),
+        ] {
+            check_choices(element, &limits);
+        }
+    }
+
+    /// A device with matrix units.
+    fn with_matrices(invocations: u32) -> DeviceLimits {
+        DeviceLimits {
+            max_workgroup_invocations: invocations,
+            max_workgroup_size: [invocations; 3],
+            max_shared_memory_bytes: 48 << 10,
+            matrix_16x16: true,
+            ..DeviceLimits::minimum()
+        }
+    }
+
+    fn check_choices(element: Element, limits: &DeviceLimits) {
+        for c in [1, 3, 4, 30, 64, 130, 512, 2048] {
+            for size in [1, 7, 14, 56, 256, 1024] {
+                for kernel in [1, 3, 7] {
+                    let g = geometry(c, c, size, kernel);
+                    let tile = Tile::choose(&g, element, limits);
+                    let threads = tile.local_size();
+                    assert!(threads <= limits.max_workgroup_invocations, "{tile:?}");
+                    assert!(tile.shared_bytes() <= limits.max_shared_memory_bytes);
+                    assert_eq!(threads % tile.tile_k4, 0, "{tile:?}");
+                    assert_eq!(tile.tile_m * tile.tile_k4 % threads, 0, "{tile:?}");
+                    assert_eq!(tile.tile_k4 * 4 * tile.tile_n4 % threads, 0, "{tile:?}");
+                    let (steps, parts) = (tile.steps(&g), u64::from(tile.parts(&g)));
+                    let per_part = steps.div_ceil(parts);
+                    assert!(
+                        (parts - 1) * per_part < steps,
+                        "an empty part: {g:?} {tile:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn long_sums_of_few_outputs_are_cut() {
+        let limits = DeviceLimits::minimum();
+        let parts = |g: &ConvGeometry| Tile::choose(g, Element::F32, &limits).parts(g);
+        assert!(parts(&geometry(512, 512, 14, 3)) > 4);
+        assert_eq!(parts(&geometry(64, 64, 256, 3)), 1);
+        assert_eq!(parts(&geometry(256, 64, 56, 1)), 1);
+    }
+}
