@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::parse::parse;
 use crate::passes;
 use crate::program::{Port, PortKind, Program};
-use crate::tensor::DType;
+use crate::tensor::{DType, DeviceLimits};
 use crate::vk::{validation, Device, MemoryReport, Recording, Reserved, Session};
 use host::{HostTensor, HostTensorMut};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -27,6 +27,8 @@ pub struct Delegate {
     /// Budget for other input sizes: the workspace as it was allocated at load never grows.
     resized: Options,
     device: Arc<Device>,
+    /// The device as the options let programs use it.
+    limits: DeviceLimits,
     state: Mutex<State>,
 }
 
@@ -119,8 +121,9 @@ impl Delegate {
             workspace_bytes,
             ..options.clone()
         };
-        let program = compile(&graph, &shapes, device.limits(), &rounded)?;
-        let plan = plan_memory(&program, device.limits())?;
+        let limits = options.restrict(device.limits());
+        let program = compile(&graph, &shapes, &limits, &rounded)?;
+        let plan = plan_memory(&program, &limits)?;
         check_budget(plan.workspace_bytes, options)?;
         let session = Session::create(device, &program, &plan, &|upload, read| {
             let source = usize::try_from(upload.constant.0).ok();
@@ -151,6 +154,7 @@ impl Delegate {
             options,
             resized,
             device,
+            limits,
             state: Mutex::new(state),
         })
     }
@@ -177,7 +181,7 @@ impl Delegate {
             state.kept[..=found].rotate_right(1);
             return Ok(());
         }
-        let limits = self.device.limits();
+        let limits = &self.limits;
         let program = compile(&self.graph, shapes, limits, &self.resized)?;
         let plan = plan_memory(&program, limits)?;
         state.add(shapes.to_vec(), program, plan)
