@@ -17,7 +17,7 @@ pub struct MemoryReport {
     pub workspace_bytes: u64,
     /// Temporaries.
     pub activation_bytes: u64,
-    /// Constants.
+    /// Constants and mutable buffers.
     pub weight_bytes: u64,
     /// Host-visible inputs and outputs.
     pub staging_bytes: u64,
@@ -44,10 +44,11 @@ pub struct Session {
     device: Arc<Device>,
 }
 
-const REGIONS: [Region; 5] = [
+const REGIONS: [Region; 6] = [
     Region::Arena,
     Region::Workspace,
     Region::Constants,
+    Region::States,
     Region::Inputs,
     Region::Outputs,
 ];
@@ -58,8 +59,9 @@ fn slot_of(region: Region) -> usize {
         Region::Arena => 0,
         Region::Workspace => 1,
         Region::Constants => 2,
-        Region::Inputs => 3,
-        Region::Outputs => 4,
+        Region::States => 3,
+        Region::Inputs => 4,
+        Region::Outputs => 5,
     }
 }
 
@@ -69,6 +71,7 @@ fn traits_of(region: Region) -> (&'static str, Purpose) {
         Region::Arena => ("etvk arena", Purpose::Device),
         Region::Workspace => ("etvk workspace", Purpose::Device),
         Region::Constants => ("etvk constants", Purpose::Device),
+        Region::States => ("etvk states", Purpose::Device),
         Region::Inputs => ("etvk inputs", Purpose::HostToDevice),
         Region::Outputs => ("etvk outputs", Purpose::DeviceToHost),
     }
@@ -109,7 +112,9 @@ impl Session {
             session.regions[slot_of(region)] =
                 session.allocate(region, plan.region_bytes(region))?;
         }
-        session.upload(program, plan, read)?;
+        for region in [Region::Constants, Region::States] {
+            session.upload(region, program, plan, read)?;
+        }
         Ok(session)
     }
 
@@ -123,17 +128,23 @@ impl Session {
 
     fn upload(
         &mut self,
+        region: Region,
         program: &Program,
         plan: &MemoryPlan,
         read: ReadConstant<'_>,
     ) -> Result<()> {
-        let Some(target) = &self.regions[slot_of(Region::Constants)] else {
+        let Some(target) = &self.regions[slot_of(region)] else {
             return Ok(());
         };
         let mut uploader = Uploader::new(&self.device, &self.fence, target)?;
         for (buffer, place) in program.buffers.iter().zip(&plan.places) {
-            let BufferKind::Constant(index) = buffer.kind else {
-                continue;
+            let index = match buffer.kind {
+                BufferKind::Constant(index) | BufferKind::State(index)
+                    if place.region == region =>
+                {
+                    index
+                }
+                _ => continue,
             };
             let upload = program
                 .uploads
@@ -148,7 +159,9 @@ impl Session {
             if !offered {
                 return Err(Error::internal("constant data was not offered"));
             }
-            self.constants.insert(upload.clone(), *place);
+            if region == Region::Constants {
+                self.constants.insert(upload.clone(), *place);
+            }
         }
         uploader.flush()
     }
@@ -164,6 +177,10 @@ impl Session {
             match region {
                 // Uploaded once; found below by what they are.
                 Region::Constants => {}
+                // The same for all input sizes; holds what runs left there.
+                Region::States if needs > has => {
+                    return Err(Error::internal("state of another size than at load"));
+                }
                 // Two workspaces at once would break the budget.
                 Region::Workspace if needs > has => {
                     return Err(Error::internal(format!(
@@ -260,7 +277,7 @@ impl Session {
         MemoryReport {
             workspace_bytes: bytes(Region::Workspace),
             activation_bytes: bytes(Region::Arena),
-            weight_bytes: bytes(Region::Constants),
+            weight_bytes: bytes(Region::Constants) + bytes(Region::States),
             staging_bytes: bytes(Region::Inputs) + bytes(Region::Outputs),
             allocations: self.regions.iter().flatten().map(|_| 1).sum(),
         }
