@@ -7,13 +7,13 @@ use crate::compile::{bound_shapes, compile, InputShape};
 use crate::constant::ConstantData;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{ConstantSource, Graph};
-use crate::memory::{plan_memory, MemoryPlan};
+use crate::memory::{plan_memory, plan_memory_within, MemoryPlan};
 use crate::options::Options;
 use crate::parse::parse;
 use crate::passes;
 use crate::program::{Port, PortKind, Program};
 use crate::tensor::DType;
-use crate::vk::{validation, Device, MemoryReport, Recording, Reserved, Session};
+use crate::vk::{validation, Device, MemoryReport, Recording, Reserved, Session, Sharing};
 use host::{HostTensor, HostTensorMut};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -26,6 +26,8 @@ pub struct Delegate {
     options: Options,
     /// Budget for other input sizes: the workspace as it was allocated at load never grows.
     resized: Options,
+    /// The places for the largest input sizes, which memory was reserved for.
+    bound: MemoryPlan,
     device: Arc<Device>,
     state: Mutex<State>,
 }
@@ -122,7 +124,11 @@ impl Delegate {
         let program = compile(&graph, &shapes, device.limits(), &rounded)?;
         let plan = plan_memory(&program, device.limits())?;
         check_budget(plan.workspace_bytes, options)?;
-        let session = Session::create(device, &program, &plan, &|upload, read| {
+        let sharing = match options.share_workspace {
+            true => Sharing::Budget(workspace_bytes),
+            false => Sharing::Alone,
+        };
+        let session = Session::create(device, (&program, &plan), sharing, &|upload, read| {
             let source = usize::try_from(upload.constant.0).ok();
             let source = source.and_then(|constant| graph.constants.get(constant));
             data.with_bytes(
@@ -139,6 +145,7 @@ impl Delegate {
             workspace_bytes: plan.workspace_bytes,
             ..options.clone()
         };
+        let bound = plan.clone();
         state.add(shapes, program, plan)?;
         log::info!(
             "loaded {} nodes, {:?}",
@@ -150,6 +157,7 @@ impl Delegate {
             graph,
             options,
             resized,
+            bound,
             device,
             state: Mutex::new(state),
         })
@@ -179,7 +187,7 @@ impl Delegate {
         }
         let limits = self.device.limits();
         let program = compile(&self.graph, shapes, limits, &self.resized)?;
-        let plan = plan_memory(&program, limits)?;
+        let plan = plan_memory_within(&program, limits, &self.bound)?;
         state.add(shapes.to_vec(), program, plan)
     }
 
@@ -196,7 +204,7 @@ impl Delegate {
             plan,
             recording,
             ..
-        }) = kept.first()
+        }) = kept.first_mut()
         else {
             return Err(Error::internal("nothing is compiled"));
         };
@@ -217,7 +225,7 @@ impl Delegate {
                 )?;
             }
         }
-        watched(&self.device, session.run(recording))?;
+        watched(&self.device, session.run(program, plan, recording))?;
         for (tensor, port) in outputs.iter_mut().zip(&program.outputs) {
             match port.kind {
                 PortKind::Tensor(buffer) => {

@@ -28,6 +28,8 @@ pub struct Options {
     pub conv_algorithm: Option<ConvChoice>,
     /// Index among all enumerated physical devices; `None` takes the best kind.
     pub device_index: Option<u32>,
+    /// Whether the workspace is shared with other delegates on the device that say so.
+    pub share_workspace: bool,
     /// Whether passes shorten the graph before it is compiled.
     pub graph_passes: bool,
     /// Run under the Khronos validation layer; its messages become errors.
@@ -45,6 +47,7 @@ impl Default for Options {
             workspace_bytes: DEFAULT_WORKSPACE_BYTES,
             conv_algorithm: None,
             device_index: None,
+            share_workspace: false,
             graph_passes: true,
             validation: false,
             log: None,
@@ -105,6 +108,16 @@ pub static KEYS: &[OptionKey] = &[
         doc: "which device (discrete before integrated, virtual, other and CPU)",
         parse: |options, value| {
             options.device_index = Some(u32::try_from(number(value)?).ok()?);
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "share_workspace",
+        allowed: "0 or 1",
+        doc: "one workspace for all delegates that say so and have the same device and \
+              workspace_bytes; they never run at the same time on it (0)",
+        parse: |options, value| {
+            options.share_workspace = flag(value)?;
             Some(())
         },
     },
