@@ -148,7 +148,8 @@ def check_failures(bench):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("case")
+    parser.add_argument("case", help="program for the budgets: one whose convolutions are tiled")
+    parser.add_argument("small_case", help="program for the failures: it is run many times")
     parser.add_argument("--runner", default="build/etvk_run")
     parser.add_argument("--layers", default="build/layers")
     arguments = parser.parse_args()
@@ -157,7 +158,7 @@ def main():
         try:
             check_budgets(bench)
             check_wrong_options(bench)
-            check_failures(bench)
+            check_failures(Bench(arguments.runner, arguments.layers, arguments.small_case, folder))
         except Failure as failure:
             print(f"FAILED {failure}")
             return 1
