@@ -85,7 +85,9 @@ impl Lease {
     /// Its size as allocated, for the earliest lease; 0 for the others.
     pub(super) fn counted_bytes(&self) -> u64 {
         let held = lock(&self.workspace.held);
-        let buffer = held.buffer().filter(|_| held.users.first() == Some(&self.user));
+        let buffer = held
+            .buffer()
+            .filter(|_| held.users.first() == Some(&self.user));
         buffer.map_or(0, Buffer::allocated_bytes)
     }
 }
