@@ -82,6 +82,11 @@ conformance: build
 memory-tests: build
 	@$(say) "memory, counted by a Vulkan layer"
 	@python3 cpp_harness/check_memory.py --runner build/etvk_run --layers build/layers $(demo) tests/models/op_small_conv3x3_64__fp32
+	@$(say) "memory of resized programs, counted by the same layer"
+	@for case in op_small_conv3x3_64_dyn__fp32 mini_unet_dyn__fp32; do \
+	  python3 cpp_harness/extract_blob.py tests/models/$$case build/resized/$$case; done
+	@python3 cpp_harness/check_resizes.py --stress build/resize_stress --layers build/layers \
+	  build/resized/*
 
 python-test: build
 	@$(say) "from Python"

@@ -7,14 +7,14 @@ use crate::compile::{bound_shapes, compile, InputShape};
 use crate::constant::ConstantData;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{ConstantSource, Graph};
-use crate::memory::{plan_memory, MemoryPlan};
+use crate::memory::{plan_memory, plan_memory_within, MemoryPlan};
 use crate::options::Options;
 use crate::parse::parse;
 use crate::passes;
 use crate::program::{Port, PortKind, Program};
 use crate::state;
 use crate::tensor::{DType, DeviceLimits};
-use crate::vk::{validation, Device, MemoryReport, Recording, Reserved, Session};
+use crate::vk::{validation, Device, MemoryReport, Recording, Reserved, Session, Sharing};
 use host::{HostTensor, HostTensorMut};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -27,6 +27,8 @@ pub struct Delegate {
     options: Options,
     /// Budget for other input sizes: the workspace as it was allocated at load never grows.
     resized: Options,
+    /// The places for the largest input sizes, which memory was reserved for.
+    bound: MemoryPlan,
     device: Arc<Device>,
     /// The device as the options let programs use it.
     limits: DeviceLimits,
@@ -127,7 +129,11 @@ impl Delegate {
         let program = compile(&graph, &shapes, &limits, &rounded)?;
         let plan = plan_memory(&program, &limits)?;
         check_budget(plan.workspace_bytes, options)?;
-        let session = Session::create(device, &program, &plan, &|upload, read| {
+        let sharing = match options.share_workspace {
+            true => Sharing::Budget(workspace_bytes),
+            false => Sharing::Alone,
+        };
+        let session = Session::create(device, (&program, &plan), sharing, &|upload, read| {
             let source = usize::try_from(upload.constant.0).ok();
             let source = source.and_then(|constant| graph.constants.get(constant));
             data.with_bytes(
@@ -144,6 +150,7 @@ impl Delegate {
             workspace_bytes: plan.workspace_bytes,
             ..options.clone()
         };
+        let bound = plan.clone();
         state.add(shapes, program, plan)?;
         log::info!(
             "loaded {} nodes, {:?}",
@@ -155,6 +162,7 @@ impl Delegate {
             graph,
             options,
             resized,
+            bound,
             device,
             limits,
             state: Mutex::new(state),
@@ -185,7 +193,7 @@ impl Delegate {
         }
         let limits = &self.limits;
         let program = compile(&self.graph, shapes, limits, &self.resized)?;
-        let plan = plan_memory(&program, limits)?;
+        let plan = plan_memory_within(&program, limits, &self.bound)?;
         state.add(shapes.to_vec(), program, plan)
     }
 
@@ -202,7 +210,7 @@ impl Delegate {
             plan,
             recording,
             ..
-        }) = kept.first()
+        }) = kept.first_mut()
         else {
             return Err(Error::internal("nothing is compiled"));
         };
@@ -223,7 +231,7 @@ impl Delegate {
                 )?;
             }
         }
-        watched(&self.device, session.run(recording))?;
+        watched(&self.device, session.run(program, plan, recording))?;
         for (tensor, port) in outputs.iter_mut().zip(&program.outputs) {
             match port.kind {
                 PortKind::Tensor(buffer) => {

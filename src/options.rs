@@ -31,6 +31,8 @@ pub struct Options {
     pub device_index: Option<u32>,
     /// Whether fp16 tensors take 16 bits on devices that can; else they are 32-bit floats there.
     pub fp16_storage: bool,
+    /// Whether the workspace is shared with other delegates on the device that say so.
+    pub share_workspace: bool,
     /// Whether passes shorten the graph before it is compiled.
     pub graph_passes: bool,
     /// Run under the Khronos validation layer; its messages become errors.
@@ -49,6 +51,7 @@ impl Default for Options {
             conv_algorithm: None,
             device_index: None,
             fp16_storage: true,
+            share_workspace: false,
             graph_passes: true,
             validation: false,
             log: None,
@@ -128,6 +131,16 @@ pub static KEYS: &[OptionKey] = &[
         doc: "keep fp16 tensors in 16 bits where the device can; 0: as 32-bit floats (1)",
         parse: |options, value| {
             options.fp16_storage = flag(value)?;
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "share_workspace",
+        allowed: "0 or 1",
+        doc: "one workspace for all delegates that say so and have the same device and \
+              workspace_bytes; they never run at the same time on it (0)",
+        parse: |options, value| {
+            options.share_workspace = flag(value)?;
             Some(())
         },
     },

@@ -20,6 +20,8 @@ pub struct Recording {
     command_pool: vk::CommandPool,
     descriptor_pool: vk::DescriptorPool,
     barriers: usize,
+    /// Which buffer it uses as workspace; `None` without any.
+    pub(super) workspace_generation: Option<u64>,
     device: Arc<Device>,
 }
 
@@ -42,6 +44,7 @@ impl Recording {
             command_pool,
             descriptor_pool: vk::DescriptorPool::null(),
             barriers: 0,
+            workspace_generation: None,
             device: device.clone(),
         };
         let sets = recording.descriptor_sets(source, &bound)?;
