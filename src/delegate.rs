@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::parse::parse;
 use crate::passes;
 use crate::program::{Port, PortKind, Program};
-use crate::tensor::DType;
+use crate::tensor::{DType, DeviceLimits};
 use crate::vk::{validation, Device, MemoryReport, Recording, Reserved, Session, Sharing};
 use host::{HostTensor, HostTensorMut};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -29,6 +29,8 @@ pub struct Delegate {
     /// The places for the largest input sizes, which memory was reserved for.
     bound: MemoryPlan,
     device: Arc<Device>,
+    /// The device as the options let programs use it.
+    limits: DeviceLimits,
     state: Mutex<State>,
 }
 
@@ -121,8 +123,9 @@ impl Delegate {
             workspace_bytes,
             ..options.clone()
         };
-        let program = compile(&graph, &shapes, device.limits(), &rounded)?;
-        let plan = plan_memory(&program, device.limits())?;
+        let limits = options.restrict(device.limits());
+        let program = compile(&graph, &shapes, &limits, &rounded)?;
+        let plan = plan_memory(&program, &limits)?;
         check_budget(plan.workspace_bytes, options)?;
         let sharing = match options.share_workspace {
             true => Sharing::Budget(workspace_bytes),
@@ -159,6 +162,7 @@ impl Delegate {
             resized,
             bound,
             device,
+            limits,
             state: Mutex::new(state),
         })
     }
@@ -185,8 +189,15 @@ impl Delegate {
             state.kept[..=found].rotate_right(1);
             return Ok(());
         }
-        let limits = self.device.limits();
-        let program = compile(&self.graph, shapes, limits, &self.resized)?;
+        let limits = &self.limits;
+        let program = compile(&self.graph, shapes, limits, &self.resized).map_err(|e| {
+            // It compiled for the bound: what is wrong now is the sizes.
+            let kind = match e.kind {
+                ErrorKind::InvalidBlob => ErrorKind::InvalidArgument,
+                kind => kind,
+            };
+            Error::new(kind, e.message).context("at these input sizes")
+        })?;
         let plan = plan_memory_within(&program, limits, &self.bound)?;
         state.add(shapes.to_vec(), program, plan)
     }

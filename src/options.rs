@@ -1,6 +1,7 @@
 //! What a caller may choose, by option or by environment variable. One table names every key.
 
 use crate::error::{Error, Result};
+use crate::tensor::DeviceLimits;
 use std::ffi::OsString;
 
 /// A convolution path that the caller insists on.
@@ -30,6 +31,8 @@ pub struct Options {
     pub device_index: Option<u32>,
     /// Whether the workspace is shared with other delegates on the device that say so.
     pub share_workspace: bool,
+    /// Whether fp16 tensors take 16 bits on devices that can; else they are 32-bit floats there.
+    pub fp16_storage: bool,
     /// Whether passes shorten the graph before it is compiled.
     pub graph_passes: bool,
     /// Run under the Khronos validation layer; its messages become errors.
@@ -48,9 +51,20 @@ impl Default for Options {
             conv_algorithm: None,
             device_index: None,
             share_workspace: false,
+            fp16_storage: true,
             graph_passes: true,
             validation: false,
             log: None,
+        }
+    }
+}
+
+impl Options {
+    /// The device as programs may use it: without what the caller switched off.
+    pub fn restrict(&self, limits: &DeviceLimits) -> DeviceLimits {
+        DeviceLimits {
+            storage_16bit: limits.storage_16bit && self.fp16_storage,
+            ..limits.clone()
         }
     }
 }
@@ -118,6 +132,15 @@ pub static KEYS: &[OptionKey] = &[
               workspace_bytes; they never run at the same time on it (0)",
         parse: |options, value| {
             options.share_workspace = flag(value)?;
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "fp16_storage",
+        allowed: "0 or 1",
+        doc: "keep fp16 tensors in 16 bits where the device can; 0: as 32-bit floats (1)",
+        parse: |options, value| {
+            options.fp16_storage = flag(value)?;
             Some(())
         },
     },

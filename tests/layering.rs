@@ -11,7 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("log_sink", &[]),
     ("shader", &[]),
-    ("options", &["error", "log_sink"]),
+    ("options", &["error", "log_sink", "tensor"]),
     ("tensor", &["error", "program::BufferId"]),
     ("graph", &["error", "tensor"]),
     ("constant", &["error", "graph", "tensor"]),
