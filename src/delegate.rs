@@ -12,6 +12,7 @@ use crate::options::Options;
 use crate::parse::parse;
 use crate::passes;
 use crate::program::{Port, PortKind, Program};
+use crate::state;
 use crate::tensor::{DType, DeviceLimits};
 use crate::vk::{validation, Device, MemoryReport, Recording, Reserved, Session, Sharing};
 use host::{HostTensor, HostTensorMut};
@@ -100,6 +101,7 @@ impl Delegate {
 
     /// [`Delegate::create`] for a graph that is already there.
     pub fn load(graph: Graph, options: &Options, data: &dyn ConstantData) -> Result<Self> {
+        let graph = state::separate(graph)?;
         let graph = match options.graph_passes {
             true => passes::run(graph, data)?,
             false => graph,

@@ -19,6 +19,8 @@ pub enum Region {
     Workspace,
     /// Packed constants.
     Constants,
+    /// Mutable buffers: initialised once, never moved.
+    States,
     /// Host-visible inputs.
     Inputs,
     /// Host-visible outputs.
@@ -36,6 +38,8 @@ pub struct MemoryPlan {
     pub workspace_bytes: u64,
     /// Size of [`Region::Constants`].
     pub constant_bytes: u64,
+    /// Size of [`Region::States`].
+    pub state_bytes: u64,
     /// Size of [`Region::Inputs`].
     pub input_bytes: u64,
     /// Size of [`Region::Outputs`].
@@ -60,6 +64,7 @@ impl MemoryPlan {
             Region::Arena => self.arena_bytes,
             Region::Workspace => self.workspace_bytes,
             Region::Constants => self.constant_bytes,
+            Region::States => self.state_bytes,
             Region::Inputs => self.input_bytes,
             Region::Outputs => self.output_bytes,
         }
@@ -140,6 +145,7 @@ fn plan(
                 continue;
             }
             BufferKind::Constant(_) => (Region::Constants, &mut plan.constant_bytes),
+            BufferKind::State(_) => (Region::States, &mut plan.state_bytes),
             BufferKind::Input(_) => (Region::Inputs, &mut plan.input_bytes),
             BufferKind::Output(_) => (Region::Outputs, &mut plan.output_bytes),
         };

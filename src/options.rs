@@ -29,10 +29,10 @@ pub struct Options {
     pub conv_algorithm: Option<ConvChoice>,
     /// Index among all enumerated physical devices; `None` takes the best kind.
     pub device_index: Option<u32>,
-    /// Whether the workspace is shared with other delegates on the device that say so.
-    pub share_workspace: bool,
     /// Whether fp16 tensors take 16 bits on devices that can; else they are 32-bit floats there.
     pub fp16_storage: bool,
+    /// Whether the workspace is shared with other delegates on the device that say so.
+    pub share_workspace: bool,
     /// Whether passes shorten the graph before it is compiled.
     pub graph_passes: bool,
     /// Run under the Khronos validation layer; its messages become errors.
@@ -50,8 +50,8 @@ impl Default for Options {
             workspace_bytes: DEFAULT_WORKSPACE_BYTES,
             conv_algorithm: None,
             device_index: None,
-            share_workspace: false,
             fp16_storage: true,
+            share_workspace: false,
             graph_passes: true,
             validation: false,
             log: None,
@@ -126,21 +126,21 @@ pub static KEYS: &[OptionKey] = &[
         },
     },
     OptionKey {
+        name: "fp16_storage",
+        allowed: "0 or 1",
+        doc: "keep fp16 tensors in 16 bits where the device can; 0: as 32-bit floats (1)",
+        parse: |options, value| {
+            options.fp16_storage = flag(value)?;
+            Some(())
+        },
+    },
+    OptionKey {
         name: "share_workspace",
         allowed: "0 or 1",
         doc: "one workspace for all delegates that say so and have the same device and \
               workspace_bytes; they never run at the same time on it (0)",
         parse: |options, value| {
             options.share_workspace = flag(value)?;
-            Some(())
-        },
-    },
-    OptionKey {
-        name: "fp16_storage",
-        allowed: "0 or 1",
-        doc: "keep fp16 tensors in 16 bits where the device can; 0: as 32-bit floats (1)",
-        parse: |options, value| {
-            options.fp16_storage = flag(value)?;
             Some(())
         },
     },

@@ -23,6 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("memory", &["error", "program", "tensor"]),
     // The pure core.
     ("parse", &["error", "graph", "tensor"]),
+    ("state", &["error", "graph", "tensor"]),
     ("passes", &["constant", "error", "graph", "ops", "tensor"]),
     (
         "builder",
@@ -79,6 +80,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "parse",
             "passes",
             "program",
+            "state",
             "tensor",
             "vk",
         ],

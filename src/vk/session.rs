@@ -19,7 +19,7 @@ pub struct MemoryReport {
     pub workspace_bytes: u64,
     /// Temporaries.
     pub activation_bytes: u64,
-    /// Constants.
+    /// Constants and mutable buffers.
     pub weight_bytes: u64,
     /// Host-visible inputs and outputs.
     pub staging_bytes: u64,
@@ -48,9 +48,10 @@ pub struct Session {
 }
 
 /// What a session owns alone.
-const REGIONS: [Region; 4] = [
+const REGIONS: [Region; 5] = [
     Region::Arena,
     Region::Constants,
+    Region::States,
     Region::Inputs,
     Region::Outputs,
 ];
@@ -61,6 +62,7 @@ fn traits_of(region: Region) -> (&'static str, Purpose) {
         Region::Arena => ("etvk arena", Purpose::Device),
         Region::Workspace => ("etvk workspace", Purpose::Device),
         Region::Constants => ("etvk constants", Purpose::Device),
+        Region::States => ("etvk states", Purpose::Device),
         Region::Inputs => ("etvk inputs", Purpose::HostToDevice),
         Region::Outputs => ("etvk outputs", Purpose::DeviceToHost),
     }
@@ -105,7 +107,9 @@ impl Session {
         for (slot, region) in REGIONS.into_iter().enumerate() {
             session.regions[slot] = session.allocate(region, plan.region_bytes(region))?;
         }
-        session.upload(program, plan, read)?;
+        for region in [Region::Constants, Region::States] {
+            session.upload(region, program, plan, read)?;
+        }
         Ok(session)
     }
 
@@ -119,17 +123,23 @@ impl Session {
 
     fn upload(
         &mut self,
+        region: Region,
         program: &Program,
         plan: &MemoryPlan,
         read: ReadConstant<'_>,
     ) -> Result<()> {
-        let Some(target) = buffer_in(&self.regions, Region::Constants) else {
+        let Some(target) = buffer_in(&self.regions, region) else {
             return Ok(());
         };
         let mut uploader = Uploader::new(&self.device, &self.fence, target)?;
         for (buffer, place) in program.buffers.iter().zip(&plan.places) {
-            let BufferKind::Constant(index) = buffer.kind else {
-                continue;
+            let index = match buffer.kind {
+                BufferKind::Constant(index) | BufferKind::State(index)
+                    if place.region == region =>
+                {
+                    index
+                }
+                _ => continue,
             };
             let upload = program
                 .uploads
@@ -144,7 +154,9 @@ impl Session {
             if !offered {
                 return Err(Error::internal("constant data was not offered"));
             }
-            self.constants.insert(upload.clone(), *place);
+            if region == Region::Constants {
+                self.constants.insert(upload.clone(), *place);
+            }
         }
         uploader.flush()
     }
@@ -157,10 +169,20 @@ impl Session {
         for (slot, region) in REGIONS.into_iter().enumerate() {
             let has = self.regions[slot].as_ref().map_or(0, Buffer::size_bytes);
             let needs = plan.region_bytes(region);
-            // Constants were uploaded once and are found by what they are.
-            if region != Region::Constants && needs > has {
-                log::warn!("{region:?} grows from {has} to {needs} bytes for other input sizes");
-                larger[slot] = self.allocate(region, needs)?;
+            match region {
+                // Uploaded once; found below by what they are.
+                Region::Constants => {}
+                // The same for all input sizes; holds what runs left there.
+                Region::States if needs > has => {
+                    return Err(Error::internal("state of another size than at load"));
+                }
+                _ if needs > has => {
+                    log::warn!(
+                        "{region:?} grows from {has} to {needs} bytes for other input sizes"
+                    );
+                    larger[slot] = self.allocate(region, needs)?;
+                }
+                _ => {}
             }
         }
         let held = self.lock_workspace(plan)?;
@@ -298,7 +320,7 @@ impl Session {
         MemoryReport {
             workspace_bytes,
             activation_bytes: bytes(Region::Arena),
-            weight_bytes: bytes(Region::Constants),
+            weight_bytes: bytes(Region::Constants) + bytes(Region::States),
             staging_bytes: bytes(Region::Inputs) + bytes(Region::Outputs),
             allocations: own + u64::from(workspace_bytes > 0),
         }
