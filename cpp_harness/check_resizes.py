@@ -80,7 +80,7 @@ def main():
     parser.add_argument("--layers", default="build/layers")
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--fresh-count", type=int, default=150)
-    parser.add_argument("--limit", type=int, default=24, help="largest height and width")
+    parser.add_argument("--limit", type=int, default=32, help="largest height and width")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -192,7 +192,14 @@ impl Delegate {
             return Ok(());
         }
         let limits = &self.limits;
-        let program = compile(&self.graph, shapes, limits, &self.resized)?;
+        let program = compile(&self.graph, shapes, limits, &self.resized).map_err(|e| {
+            // It compiled for the bound: what is wrong now is the sizes.
+            let kind = match e.kind {
+                ErrorKind::InvalidBlob => ErrorKind::InvalidArgument,
+                kind => kind,
+            };
+            Error::new(kind, e.message).context("at these input sizes")
+        })?;
         let plan = plan_memory_within(&program, limits, &self.bound)?;
         state.add(shapes.to_vec(), program, plan)
     }
