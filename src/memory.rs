@@ -89,7 +89,8 @@ pub fn plan_memory(program: &Program, limits: &DeviceLimits) -> Result<MemoryPla
     let mut plan = MemoryPlan::default();
     let mut temporaries = Vec::new();
     for (index, desc) in program.buffers.iter().enumerate() {
-        if desc.size_bytes > limits.max_storage_buffer_range_bytes {
+        let image = matches!(desc.kind, BufferKind::WorkspaceImage(_));
+        if !image && desc.size_bytes > limits.max_storage_buffer_range_bytes {
             return Err(Error::new(
                 ErrorKind::OutOfMemory,
                 format!(
@@ -109,7 +110,7 @@ pub fn plan_memory(program: &Program, limits: &DeviceLimits) -> Result<MemoryPla
                 });
                 continue;
             }
-            BufferKind::Workspace => {
+            BufferKind::Workspace | BufferKind::WorkspaceImage(_) => {
                 // All convolutions share one workspace: every such buffer starts at 0.
                 plan.workspace_bytes = plan.workspace_bytes.max(desc.size_bytes);
                 plan.places.push(Place {

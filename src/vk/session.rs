@@ -67,7 +67,7 @@ fn slot_of(region: Region) -> usize {
 fn traits_of(region: Region) -> (&'static str, Purpose) {
     match region {
         Region::Arena => ("etvk arena", Purpose::Device),
-        Region::Workspace => ("etvk workspace", Purpose::Device),
+        Region::Workspace => ("etvk workspace", Purpose::Aliased),
         Region::Constants => ("etvk constants", Purpose::Device),
         Region::Inputs => ("etvk inputs", Purpose::HostToDevice),
         Region::Outputs => ("etvk outputs", Purpose::DeviceToHost),
@@ -189,7 +189,10 @@ impl Session {
                         })?,
                     _ => *place,
                 };
-                Ok((place.region, place.offset_bytes, buffer.size_bytes))
+                Ok(match buffer.kind {
+                    BufferKind::WorkspaceImage(image) => Slot::Image(image),
+                    _ => Slot::Buffer(place.region, place.offset_bytes, buffer.size_bytes),
+                })
             })
             .collect::<Result<Vec<Slot>>>()?;
         let buffer_of = |region| larger[slot_of(region)].as_ref().or(self.buffer(region));
