@@ -1,6 +1,7 @@
 //! What a caller may choose, by option or by environment variable. One table names every key.
 
 use crate::error::{Error, Result};
+use crate::tensor::DeviceLimits;
 use std::ffi::OsString;
 
 /// A convolution path that the caller insists on.
@@ -18,6 +19,28 @@ pub enum ConvChoice {
     Implicit,
 }
 
+/// What holds im2col's columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ScratchStorage {
+    /// A buffer.
+    Buffer,
+    /// A 2-D image.
+    Texture2d,
+    /// A 3-D image.
+    Texture3d,
+}
+
+impl ScratchStorage {
+    /// Its name, as the option `scratch_storage` knows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Buffer => "buffer",
+            Self::Texture2d => "texture2d",
+            Self::Texture3d => "texture3d",
+        }
+    }
+}
+
 /// How much [`crate::log_sink`] prints.
 pub type LogLevel = log::LevelFilter;
 
@@ -28,8 +51,14 @@ pub struct Options {
     pub workspace_bytes: u64,
     /// The path of every convolution that can take it; `None` lets the planner choose.
     pub conv_algorithm: Option<ConvChoice>,
+    /// What holds im2col's columns where it can; `None` lets the planner choose.
+    pub scratch_storage: Option<ScratchStorage>,
     /// Index among all enumerated physical devices; `None` takes the best kind.
     pub device_index: Option<u32>,
+    /// Whether fp16 tensors take 16 bits on devices that can; else they are 32-bit floats there.
+    pub fp16_storage: bool,
+    /// Whether the workspace is shared with other delegates on the device that say so.
+    pub share_workspace: bool,
     /// Whether passes shorten the graph before it is compiled.
     pub graph_passes: bool,
     /// Run under the Khronos validation layer; its messages become errors.
@@ -48,11 +77,24 @@ impl Default for Options {
         Self {
             workspace_bytes: DEFAULT_WORKSPACE_BYTES,
             conv_algorithm: None,
+            scratch_storage: None,
             device_index: None,
+            fp16_storage: true,
+            share_workspace: false,
             graph_passes: true,
             validation: false,
             profile: false,
             log: None,
+        }
+    }
+}
+
+impl Options {
+    /// The device as programs may use it: without what the caller switched off.
+    pub fn restrict(&self, limits: &DeviceLimits) -> DeviceLimits {
+        DeviceLimits {
+            storage_16bit: limits.storage_16bit && self.fp16_storage,
+            ..limits.clone()
         }
     }
 }
@@ -106,11 +148,45 @@ pub static KEYS: &[OptionKey] = &[
         },
     },
     OptionKey {
+        name: "scratch_storage",
+        allowed: "auto, buffer, texture2d or texture3d",
+        doc: "what holds the columns of im2col, where the device and the budget allow it (auto)",
+        parse: |options, value| {
+            options.scratch_storage = match value {
+                "auto" => None,
+                "buffer" => Some(ScratchStorage::Buffer),
+                "texture2d" => Some(ScratchStorage::Texture2d),
+                "texture3d" => Some(ScratchStorage::Texture3d),
+                _ => return None,
+            };
+            Some(())
+        },
+    },
+    OptionKey {
         name: "device_index",
         allowed: "a whole number, counted among all Vulkan devices from 0",
         doc: "which device (discrete before integrated, virtual, other and CPU)",
         parse: |options, value| {
             options.device_index = Some(u32::try_from(number(value)?).ok()?);
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "fp16_storage",
+        allowed: "0 or 1",
+        doc: "keep fp16 tensors in 16 bits where the device can; 0: as 32-bit floats (1)",
+        parse: |options, value| {
+            options.fp16_storage = flag(value)?;
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "share_workspace",
+        allowed: "0 or 1",
+        doc: "one workspace for all delegates that say so and have the same device and \
+              workspace_bytes; they never run at the same time on it (0)",
+        parse: |options, value| {
+            options.share_workspace = flag(value)?;
             Some(())
         },
     },
@@ -256,6 +332,7 @@ mod tests {
             ("workspace_bytes", ""),
             ("workspace_bytes", "18446744073709551616"),
             ("conv_algorithm", "IM2COL"),
+            ("scratch_storage", "texture"),
             ("device_index", "4294967296"),
             ("validation", "yes"),
             ("log", "loud"),

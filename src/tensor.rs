@@ -1,7 +1,12 @@
 //! Element types, strided tensors, and what planners know of a device. Plain data.
 
+mod image;
+
+pub use image::{DeviceImages, ImageDimensions, ImageShape, Images, NoImages};
+
 use crate::error::{Error, Result};
 use crate::program::BufferId;
+use std::sync::Arc;
 
 /// Element type of a tensor in a program or at the host boundary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -220,6 +225,8 @@ pub struct DeviceLimits {
     pub arithmetic_16bit: bool,
     /// Whether a subgroup of 32 multiplies fp16 matrices of 16x16 with 32-bit sums.
     pub matrix_16x16: bool,
+    /// Storage images.
+    pub images: DeviceImages,
 }
 
 impl DeviceLimits {
@@ -241,6 +248,7 @@ impl DeviceLimits {
             storage_16bit: false,
             arithmetic_16bit: false,
             matrix_16x16: false,
+            images: DeviceImages(Arc::new(NoImages)),
         }
     }
 }

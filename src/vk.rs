@@ -5,6 +5,7 @@
 //! [`Device`], so things end in the right order on every path, half-made ones included.
 
 mod device;
+mod image;
 mod instance;
 mod memory;
 mod physical;
@@ -15,10 +16,12 @@ mod session;
 mod tests;
 mod upload;
 pub mod validation;
+mod workspace;
 
 pub use device::Device;
 pub use record::{Recording, Timing};
 pub use session::{MemoryReport, Prepared, ReadConstant, Reserved, Session};
+pub use workspace::Sharing;
 
 use crate::error::{Error, ErrorKind};
 use ash::vk;

@@ -1,14 +1,16 @@
 //! The open device: its features and its queue. One per physical device, shared by
 //! all delegates; the last one to go destroys it.
 
+use super::image::ImageFacts;
 use super::instance::{loader, offers, Instance, Validation, LIFETIME};
 use super::memory::buffer_info;
 use super::physical::{candidate, choose, describe, has_matrix_16x16, timestamp_period, Candidate};
 use super::pipeline::Pipelines;
+use super::workspace::Shared;
 use super::{failure, lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
-use crate::tensor::DeviceLimits;
+use crate::tensor::{DeviceImages, DeviceLimits};
 use ash::{ext, khr, vk};
 use gpu_allocator::vulkan::{Allocator, AllocatorCreateDesc};
 use std::ffi::{c_char, CString};
@@ -23,17 +25,21 @@ pub struct Device {
     pub(super) allocator: ManuallyDrop<Mutex<Allocator>>,
     pub(super) memory: vk::PhysicalDeviceMemoryProperties,
     pub(super) pipelines: Pipelines,
+    /// Workspaces of delegates that share them.
+    pub(super) workspaces: Shared,
     pub(super) queue_family: u32,
     queue: Mutex<vk::Queue>,
     names: Option<ext::debug_utils::Device>,
     limits: DeviceLimits,
     max_bindings: u32,
     timestamp_period_ns: Option<f32>,
+    /// Memory types that a buffer and all images can share.
+    pub(super) shared_memory_types: u32,
     granularity_bytes: u64,
     name: String,
     index: usize,
     lost: AtomicBool,
-    instance: Arc<Instance>,
+    pub(super) instance: Arc<Instance>,
 }
 
 static SHARED: Mutex<Vec<Weak<Device>>> = Mutex::new(Vec::new());
@@ -73,12 +79,13 @@ impl Device {
         if let Some(device) = alive.iter().find(good) {
             return Ok(device.clone());
         }
-        let device = Arc::new(Self::create(
-            instance,
-            physical[index],
-            index,
-            queue_family,
-        )?);
+        let mut device = Self::create(instance, physical[index], index, queue_family)?;
+        let facts = ImageFacts::ask(&device, physical[index]);
+        device.shared_memory_types = facts.shared_types;
+        let device = Arc::new_cyclic(|weak| {
+            device.limits.images = DeviceImages(Arc::new(facts.of(weak.clone())));
+            device
+        });
         shared.push(Arc::downgrade(&device));
         log::info!("device {index}: {}", device.name);
         Ok(device)
@@ -172,7 +179,7 @@ impl Device {
         })
         .map_err(|e| Error::internal(format!("gpu-allocator: {e}")))
         .and_then(|allocator| Ok((allocator, granularity(&handle)?, Pipelines::new(&handle)?)));
-        let (allocator, granularity_bytes, pipelines) = match parts {
+        let (allocator, (granularity_bytes, buffer_types), pipelines) = match parts {
             Ok(parts) => parts,
             Err(error) => {
                 // SAFETY: nothing was made from the device that is still alive.
@@ -201,11 +208,13 @@ impl Device {
             lost: AtomicBool::new(false),
             handle,
             pipelines,
+            workspaces: Shared::default(),
             queue_family,
             names,
             limits,
             max_bindings,
             timestamp_period_ns,
+            shared_memory_types: buffer_types,
             granularity_bytes,
             name,
             index,
@@ -322,8 +331,8 @@ impl Drop for Device {
     }
 }
 
-/// What a buffer of one byte is rounded up to.
-fn granularity(device: &ash::Device) -> Result<u64> {
+/// What a buffer of one byte is rounded up to, and the memory types of buffers.
+fn granularity(device: &ash::Device) -> Result<(u64, u32)> {
     // SAFETY: the device is alive; the buffer is destroyed at once and was used by nothing.
     unsafe {
         let buffer = device
@@ -331,6 +340,9 @@ fn granularity(device: &ash::Device) -> Result<u64> {
             .map_err(|e| failure("vkCreateBuffer", e))?;
         let requirements = device.get_buffer_memory_requirements(buffer);
         device.destroy_buffer(buffer, None);
-        Ok(requirements.size.max(requirements.alignment).max(1))
+        Ok((
+            requirements.size.max(requirements.alignment).max(1),
+            requirements.memory_type_bits,
+        ))
     }
 }

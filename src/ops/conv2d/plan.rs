@@ -2,13 +2,14 @@
 //! sizes come from untrusted programs, so all arithmetic is checked or wide enough.
 
 mod geometry;
+mod scratch;
 
 pub use geometry::{tiles, ConvGeometry};
 
 use super::tile::Tile;
 use crate::error::Result;
 use crate::options::{ConvChoice, Options};
-use crate::tensor::{DeviceClass, DeviceLimits, Element, CHANNEL_PACK, MAX_ELEMENTS};
+use crate::tensor::{DeviceClass, DeviceLimits, Element, ImageShape, CHANNEL_PACK};
 
 /// How a convolution is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +26,8 @@ pub enum ConvAlgorithm {
         h_out_tile: u32,
         /// Output columns per tile, at most; less than all only when `h_out_tile` is 1.
         w_out_tile: u32,
+        /// The image that holds the columns of a tile; `None` for a buffer.
+        image: Option<ImageShape>,
     },
     /// A GEMM that gathers its left operand from the image; no columns.
     Implicit {
@@ -108,8 +111,12 @@ pub fn plan_conv2d(
     };
     let workspace_bytes = match algorithm {
         ConvAlgorithm::Im2col {
+            image: Some(image), ..
+        } => limits.images.0.allocation_bytes(image).unwrap_or(u64::MAX),
+        ConvAlgorithm::Im2col {
             h_out_tile,
             w_out_tile,
+            image: None,
         } => candidates
             .columns_bytes(u64::from(h_out_tile) * u64::from(w_out_tile))
             .unwrap_or(0),
@@ -185,7 +192,14 @@ impl Candidates<'_> {
             ConvChoice::Implicit => self.implicit(),
         };
         match wanted {
-            Ok((algorithm, _)) => (algorithm, "asked for by the option conv_algorithm".into()),
+            Ok((algorithm, reason)) => {
+                let asked = "asked for by the option conv_algorithm";
+                let reason = match algorithm {
+                    ConvAlgorithm::Im2col { .. } => format!("{asked}; {reason}"),
+                    _ => asked.into(),
+                };
+                (algorithm, reason)
+            }
             Err(why) => {
                 let (algorithm, reason) = self.choose();
                 let name = format!("{choice:?}").to_lowercase();
@@ -235,7 +249,9 @@ impl Candidates<'_> {
         let tile = Tile::choose(g, self.element, self.limits);
         let fits = |&parts: &u32| {
             let bytes = self.parts_bytes(parts);
-            bytes.is_some_and(|bytes| bytes <= self.most_workspace())
+            let most = self.most_bytes();
+            let most = most.min(self.limits.max_storage_buffer_range_bytes);
+            bytes.is_some_and(|bytes| bytes <= most)
         };
         let parts = (1..=tile.parts(g)).rev().find(fits).unwrap_or(1);
         let parts = Tile::even_parts(tile.steps(g), parts.into());
@@ -262,17 +278,6 @@ impl Candidates<'_> {
             .checked_next_multiple_of(WORKSPACE_ALIGN_BYTES)
     }
 
-    /// A whole number of alignments, so that rounding up never exceeds it.
-    fn most_workspace(&self) -> u64 {
-        let most = self
-            .options
-            .workspace_bytes
-            .min(self.limits.max_storage_buffer_range_bytes)
-            .min(self.limits.max_allocation_bytes)
-            .min(MAX_ELEMENTS * self.element.size_bytes());
-        most / WORKSPACE_ALIGN_BYTES * WORKSPACE_ALIGN_BYTES
-    }
-
     /// Tiles whose columns fit the budget: whole rows of output, else parts of one row.
     fn im2col(&self) -> std::result::Result<Choice, String> {
         let g = self.geometry;
@@ -282,43 +287,16 @@ impl Candidates<'_> {
         if g.groups > self.limits.max_workgroup_count[2] {
             return Err(format!("{} groups exceed the device", g.groups));
         }
-        let most = self.most_workspace();
-        let pixel = g
-            .columns_per_pixel()
-            .saturating_mul(self.element.size_bytes());
-        let pixels = most / pixel.max(1);
-        if pixels == 0 {
-            return Err(format!(
-                "the columns of one pixel take {pixel} bytes, the budget is {most}"
-            ));
-        }
-        let (h_out, w_out) = (g.h_out(), g.w_out());
-        let rows = pixels / u64::from(w_out);
-        let (h_max, w_max) = if rows > 0 {
-            (rows.min(u64::from(h_out)), u64::from(w_out))
-        } else {
-            (1, pixels)
+        let tiling = self.tiling()?;
+        let tiles = match tiling.count {
+            count if count == u64::from(g.n) => "an image at a time".into(),
+            count => format!("{count} tiles fit the budget"),
         };
-        let h_count = u64::from(h_out).div_ceil(h_max);
-        let w_count = u64::from(w_out).div_ceil(w_max);
-        let count = h_count
-            .saturating_mul(w_count)
-            .saturating_mul(u64::from(g.n));
-        if count > MAX_TILES {
-            return Err(format!("the budget of {most} bytes gives {count} tiles"));
-        }
-        let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        let reason = format!("K = {}: im2col and GEMM, {tiles}; {}", g.k(), tiling.reason);
         let algorithm = ConvAlgorithm::Im2col {
-            h_out_tile: narrow(u64::from(h_out).div_ceil(h_count)),
-            w_out_tile: narrow(u64::from(w_out).div_ceil(w_count)),
-        };
-        let reason = if count == u64::from(g.n) {
-            format!("K = {}: im2col and GEMM, an image at a time", g.k())
-        } else {
-            format!(
-                "K = {}: im2col and GEMM, {count} tiles fit the budget",
-                g.k()
-            )
+            h_out_tile: tiling.h_out_tile,
+            w_out_tile: tiling.w_out_tile,
+            image: tiling.image,
         };
         Ok((algorithm, reason))
     }

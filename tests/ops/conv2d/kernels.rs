@@ -12,7 +12,7 @@ use etvk::memory::plan_memory;
 use etvk::options::{ConvChoice, Options};
 use etvk::program::{PortKind, Program, Upload};
 use etvk::tensor::{DType, DeviceClass};
-use etvk::vk::{validation, Device, Session, Timing};
+use etvk::vk::{validation, Device, Session, Sharing, Timing};
 use std::sync::Arc;
 
 /// Constants that lie in the blob's data, which the parser places; here the graph is not parsed.
@@ -65,9 +65,9 @@ fn run_as(
         let source = &graph.graph.constants[upload.constant.0 as usize];
         data.with_bytes(source, read)
     };
-    let mut session = Session::create(device, &program, &plan, &bytes_of)?;
+    let mut session = Session::create(device, (&program, &plan), Sharing::Alone, &bytes_of)?;
     session.set_timing(Timing::On);
-    let (recording, _) = session.commit(session.prepare(&program, &plan)?);
+    let (mut recording, _) = session.commit(session.prepare(&program, &plan)?);
     let (PortKind::Tensor(from), PortKind::Tensor(to)) =
         (program.inputs[0].kind, program.outputs[0].kind)
     else {
@@ -75,7 +75,7 @@ fn run_as(
     };
     let bytes = input.bytes();
     session.input_mut(&program, &plan, from)?[..bytes.len()].copy_from_slice(&bytes);
-    session.run(&recording)?;
+    session.run(&program, &plan, &mut recording)?;
     validation::check()?;
     // Empty on queues without timestamps.
     let times_ns = recording.times_ns();
