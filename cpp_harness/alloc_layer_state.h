@@ -30,6 +30,7 @@ struct Memory {
 struct Count {
   uint64_t created = 0;
   uint64_t destroyed = 0;
+  uint64_t peak = 0;  // most that lived at one time
 };
 
 template <typename Handle>
@@ -48,7 +49,11 @@ class State {
   std::map<void*, PFN_vkGetInstanceProcAddr> instances;
   std::map<void*, PFN_vkGetDeviceProcAddr> devices;
 
-  void created(const char* kind) { ++objects_[kind].created; }
+  void created(const char* kind) {
+    Count& count = objects_[kind];
+    const uint64_t live = ++count.created - count.destroyed;
+    count.peak = live > count.peak ? live : count.peak;
+  }
   void destroyed(const char* kind) { ++objects_[kind].destroyed; }
 
   bool should_fail(const char* function) {

@@ -137,6 +137,34 @@ def check_storages(bench):
     require(len(outputs) == 1, "the output depends on what holds the columns")
 
 
+def check_sharing(bench):
+    """A program of several delegates: with share_workspace they have one workspace between them."""
+    outputs, peaks = [], []
+    for share in "01":
+        output = bench.folder / f"out_shared_{share}.bin"
+        environment = {"ETVK_SHARE_WORKSPACE": share, "ETVK_CONV_ALGORITHM": "im2col"}
+        process, seen = bench.run(["--output", str(output)], environment)
+        when = f"share_workspace={share}"
+        require(process.returncode == 0, f"{when}: {process.stderr[-3000:]}")
+        report = json.loads(process.stdout)
+        require(len(report["delegates"]) > 1, "the program has one delegate")
+        peaks.append(workspace_peak_bytes(seen))
+        require(report["memory"]["workspace_bytes"] == peaks[-1],
+                f"{when}: {report['memory']} reported, {peaks[-1]} bytes counted")
+        needs = [conv["workspace_bytes"] for conv in report["convolutions"]]
+        require_balanced(seen, when)
+        outputs.append(output.read_bytes())
+    require(peaks[1] == max(needs) < peaks[0], f"{peaks} bytes of workspace for {needs}")
+    require(outputs[0] == outputs[1], "the output depends on share_workspace")
+    for ordinal in range(1, 40):
+        process, seen = bench.run(environment=dict(
+            environment, ETVK_LAYER_FAIL=f"vkAllocateMemory:{ordinal}"))
+        require_balanced(seen, f"sharing, allocation {ordinal} failing")
+        if process.returncode == 0:
+            break
+    print(f"{len(needs)} delegates: workspace {peaks[0]} bytes, shared {peaks[1]}")
+
+
 def check_wrong_options(bench):
     for arguments, environment in ((["--option", "workspace_bytes=many"], None),
                                    (["--option", "no_such_option=1"], None),
@@ -172,7 +200,9 @@ def check_failures(bench):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("case")
+    parser.add_argument("case", help="program for the budgets: one whose convolutions are tiled")
+    parser.add_argument("small_case", help="program for the failures: it is run many times")
+    parser.add_argument("split_case", help="program of several delegates with convolutions")
     parser.add_argument("--runner", default="build/etvk_run")
     parser.add_argument("--layers", default="build/layers")
     arguments = parser.parse_args()
@@ -182,7 +212,8 @@ def main():
             check_budgets(bench)
             check_storages(bench)
             check_wrong_options(bench)
-            check_failures(bench)
+            check_sharing(Bench(arguments.runner, arguments.layers, arguments.split_case, folder))
+            check_failures(Bench(arguments.runner, arguments.layers, arguments.small_case, folder))
         except Failure as failure:
             print(f"FAILED {failure}")
             return 1

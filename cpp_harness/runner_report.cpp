@@ -71,6 +71,17 @@ etvk_memory total_memory(const std::vector<DelegateReport>& delegates) {
   return total;
 }
 
+// Dispatches and barriers of one run of all delegates.
+std::pair<uint64_t, uint64_t> total_commands(const std::vector<DelegateReport>& delegates) {
+  std::pair<uint64_t, uint64_t> total;
+  for (const auto& delegate : delegates) {
+    const Json report = Json::parse(delegate.json);
+    total.first += static_cast<uint64_t>(report["commands"]["dispatches"].number());
+    total.second += static_cast<uint64_t>(report["commands"]["barriers"].number());
+  }
+  return total;
+}
+
 void append_convolutions(const RunReport& report, bool detailed, std::string* out) {
   size_t count = 0;
   for (const auto& delegate : report.delegates) {
@@ -222,8 +233,12 @@ std::string to_text(const RunReport& report, bool detailed) {
            report.steady_ms.size());
   }
   append_convolutions(report, detailed, &out);
+  const auto commands = total_commands(report.delegates);
+  append(&out, "\ndispatches     %llu, barriers %llu\n",
+         static_cast<unsigned long long>(commands.first),
+         static_cast<unsigned long long>(commands.second));
   const etvk_memory memory = total_memory(report.delegates);
-  append(&out, "\npeak memory    workspace %s (budget %s), activations %s, weights %s, staging %s\n",
+  append(&out, "peak memory    workspace %s (budget %s), activations %s, weights %s, staging %s\n",
          bytes_text(memory.workspace_bytes).c_str(),
          bytes_text(memory.workspace_budget_bytes).c_str(),
          bytes_text(memory.activation_bytes).c_str(), bytes_text(memory.weight_bytes).c_str(),
@@ -272,6 +287,8 @@ Json to_json(const RunReport& report, const Backend& backend) {
   }
   json.set("steady_runs_ms", std::move(steady));
   json.set("memory", memory_json(total_memory(report.delegates)));
+  const auto commands = total_commands(report.delegates);
+  json.set("dispatches", commands.first).set("barriers", commands.second);
   Json delegates = Json::array();
   Json convolutions = Json::array();
   for (const auto& delegate : report.delegates) {

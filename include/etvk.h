@@ -233,7 +233,8 @@ typedef struct etvk_tensor {
 
 // Device memory of one delegate.
 typedef struct etvk_memory {
-  // Asked from the driver for convolution workspace.
+  // Asked from the driver for convolution workspace. Of delegates that share one, the earliest
+  // tells it and the others tell 0, so that sums are right; so does driver_bytes.
   uint64_t workspace_bytes;
   // What the option workspace_bytes allows.
   uint64_t workspace_budget_bytes;

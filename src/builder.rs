@@ -10,6 +10,7 @@ pub use dispatch::{Bind, DispatchDesc};
 pub use tensors::Want;
 
 use crate::compile::InputShape;
+use crate::constant::Pack;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{ConstantId, Graph, Node, Value, ValueId};
 use crate::ops::conv2d::ConvReport;
@@ -34,6 +35,8 @@ pub struct ProgramBuilder<'a> {
     aliases: HashMap<ValueId, ValueId>,
     /// How many arguments of nodes name each value, outputs excluded.
     readers: Vec<u32>,
+    /// Mutable buffers, as in [`Graph::states`].
+    states: Vec<Tensor>,
     /// Constants that are already uploaded in some form.
     uploaded: HashMap<Upload, Tensor>,
     /// Windows that were already copied into a dense layout.
@@ -52,6 +55,11 @@ impl<'a> ProgramBuilder<'a> {
         for node in &graph.nodes {
             count_readers(graph, node, &mut readers)?;
         }
+        for state in &graph.states {
+            if let Some(count) = readers.get_mut(state.after.0 as usize) {
+                *count += 1;
+            }
+        }
         let mut builder = Self {
             graph,
             limits,
@@ -62,6 +70,7 @@ impl<'a> ProgramBuilder<'a> {
             integers: HashMap::new(),
             aliases: HashMap::new(),
             readers,
+            states: Vec::new(),
             uploaded: HashMap::new(),
             copies: HashMap::new(),
         };
@@ -77,7 +86,66 @@ impl<'a> ProgramBuilder<'a> {
                 .add_input(index, id, shape)
                 .map_err(|e| e.context(format!("input {index}")))?;
         }
+        builder.add_states()?;
         Ok(builder)
+    }
+
+    /// One dense buffer per mutable buffer of the graph, the first buffers of every program: their
+    /// places do not depend on input sizes.
+    fn add_states(&mut self) -> Result<()> {
+        for state in &self.graph.states {
+            let spec = self.graph.tensor(state.before)?;
+            let element = spec.dtype.element(self.limits);
+            let (strides, numel) = dense_strides(&spec.dims, Layout::Contiguous)?;
+            let kind = BufferKind::State(self.program.uploads.len());
+            let buffer = self.buffer(kind, element, numel)?;
+            self.program.uploads.push(Upload {
+                constant: state.constant,
+                pack: Pack::contiguous(state.source, element, &spec.dims),
+            });
+            let window = Tensor {
+                buffer,
+                dtype: spec.dtype,
+                element,
+                dims: spec.dims.clone(),
+                strides,
+                offset: 0,
+            };
+            self.windows.insert(state.before, window.clone());
+            self.states.push(window);
+        }
+        Ok(())
+    }
+
+    /// Writes what the buffers hold from now on: after everything that reads what they held, and
+    /// by way of temporaries where that is itself part of a buffer.
+    fn finish_states(&mut self) -> Result<()> {
+        let mut copies = Vec::new();
+        for (state, target) in self.graph.states.iter().zip(self.states.clone()) {
+            let window = self.tensor(state.after)?;
+            if window.dims != target.dims {
+                return Err(Error::unsupported(format!(
+                    "a buffer of dims {:?} is to keep {:?}",
+                    target.dims, window.dims
+                )));
+            }
+            if window == target || target.numel() == 0 {
+                continue;
+            }
+            let kept = match self.program.buffer(window.buffer).kind {
+                BufferKind::State(_) => {
+                    let kept = self.temporary(window.dtype, &window.dims, Layout::Contiguous)?;
+                    self.copy(&window, &kept)?;
+                    kept
+                }
+                _ => window,
+            };
+            copies.push((kept, target));
+        }
+        for (kept, target) in copies {
+            self.copy(&kept, &target)?;
+        }
+        Ok(())
     }
 
     fn add_input(&mut self, index: usize, id: ValueId, shape: &InputShape) -> Result<()> {
@@ -236,6 +304,7 @@ impl<'a> ProgramBuilder<'a> {
                 .map_err(|e| e.context(format!("output {index} ({id})")))?;
             self.program.outputs.push(port);
         }
+        self.finish_states()?;
         Ok(self.program)
     }
 

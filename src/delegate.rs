@@ -7,13 +7,14 @@ use crate::compile::{bound_shapes, compile, InputShape};
 use crate::constant::ConstantData;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{ConstantSource, Graph};
-use crate::memory::{plan_memory, MemoryPlan};
+use crate::memory::{plan_memory, plan_memory_within, MemoryPlan};
 use crate::options::Options;
 use crate::parse::parse;
 use crate::passes;
 use crate::program::{Port, PortKind, Program};
-use crate::tensor::DType;
-use crate::vk::{validation, Device, MemoryReport, Recording, Reserved, Session};
+use crate::state;
+use crate::tensor::{DType, DeviceLimits};
+use crate::vk::{validation, Device, MemoryReport, Recording, Reserved, Session, Sharing};
 use host::{HostTensor, HostTensorMut};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -26,7 +27,11 @@ pub struct Delegate {
     options: Options,
     /// Budget for other input sizes: the workspace as it was allocated at load never grows.
     resized: Options,
+    /// The places for the largest input sizes, which memory was reserved for.
+    bound: MemoryPlan,
     device: Arc<Device>,
+    /// The device as the options let programs use it.
+    limits: DeviceLimits,
     state: Mutex<State>,
 }
 
@@ -96,6 +101,7 @@ impl Delegate {
 
     /// [`Delegate::create`] for a graph that is already there.
     pub fn load(graph: Graph, options: &Options, data: &dyn ConstantData) -> Result<Self> {
+        let graph = state::separate(graph)?;
         let graph = match options.graph_passes {
             true => passes::run(graph, data)?,
             false => graph,
@@ -119,10 +125,15 @@ impl Delegate {
             workspace_bytes,
             ..options.clone()
         };
-        let program = compile(&graph, &shapes, device.limits(), &rounded)?;
-        let plan = plan_memory(&program, device.limits())?;
+        let limits = options.restrict(device.limits());
+        let program = compile(&graph, &shapes, &limits, &rounded)?;
+        let plan = plan_memory(&program, &limits)?;
         check_budget(plan.workspace_bytes, options)?;
-        let session = Session::create(device, &program, &plan, &|upload, read| {
+        let sharing = match options.share_workspace {
+            true => Sharing::Budget(workspace_bytes),
+            false => Sharing::Alone,
+        };
+        let session = Session::create(device, (&program, &plan), sharing, &|upload, read| {
             let source = usize::try_from(upload.constant.0).ok();
             let source = source.and_then(|constant| graph.constants.get(constant));
             data.with_bytes(
@@ -139,6 +150,7 @@ impl Delegate {
             workspace_bytes: plan.workspace_bytes,
             ..options.clone()
         };
+        let bound = plan.clone();
         state.add(shapes, program, plan)?;
         log::info!(
             "loaded {} nodes, {:?}",
@@ -150,7 +162,9 @@ impl Delegate {
             graph,
             options,
             resized,
+            bound,
             device,
+            limits,
             state: Mutex::new(state),
         })
     }
@@ -177,9 +191,16 @@ impl Delegate {
             state.kept[..=found].rotate_right(1);
             return Ok(());
         }
-        let limits = self.device.limits();
-        let program = compile(&self.graph, shapes, limits, &self.resized)?;
-        let plan = plan_memory(&program, limits)?;
+        let limits = &self.limits;
+        let program = compile(&self.graph, shapes, limits, &self.resized).map_err(|e| {
+            // It compiled for the bound: what is wrong now is the sizes.
+            let kind = match e.kind {
+                ErrorKind::InvalidBlob => ErrorKind::InvalidArgument,
+                kind => kind,
+            };
+            Error::new(kind, e.message).context("at these input sizes")
+        })?;
+        let plan = plan_memory_within(&program, limits, &self.bound)?;
         state.add(shapes.to_vec(), program, plan)
     }
 
@@ -196,7 +217,7 @@ impl Delegate {
             plan,
             recording,
             ..
-        }) = kept.first()
+        }) = kept.first_mut()
         else {
             return Err(Error::internal("nothing is compiled"));
         };
@@ -217,7 +238,7 @@ impl Delegate {
                 )?;
             }
         }
-        watched(&self.device, session.run(recording))?;
+        watched(&self.device, session.run(program, plan, recording))?;
         for (tensor, port) in outputs.iter_mut().zip(&program.outputs) {
             match port.kind {
                 PortKind::Tensor(buffer) => {

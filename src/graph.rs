@@ -163,6 +163,19 @@ pub enum ConstantSource {
     },
 }
 
+/// A mutable buffer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct State {
+    /// Its data before the first run.
+    pub constant: ConstantId,
+    /// Type of that data.
+    pub source: DType,
+    /// The tensor that it is when a run starts. No node writes it.
+    pub before: ValueId,
+    /// The tensor that it is from the end of the run on.
+    pub after: ValueId,
+}
+
 /// A parsed program. Every id in it is in range.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Graph {
@@ -176,6 +189,8 @@ pub struct Graph {
     pub outputs: Vec<ValueId>,
     /// Where constants are; a [`ConstantId`] is an index.
     pub constants: Vec<ConstantSource>,
+    /// Buffers that keep what a run leaves in them; see [`crate::state`].
+    pub states: Vec<State>,
 }
 
 impl Graph {

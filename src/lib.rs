@@ -33,6 +33,7 @@ pub mod parse;
 pub mod passes;
 pub mod program;
 pub mod shader;
+pub mod state;
 pub mod strided;
 pub mod tensor;
 #[allow(

@@ -1,5 +1,11 @@
 //! Where every buffer of a program lies, and which dispatches must wait for earlier ones. Pure.
 
+mod arena;
+
+pub use arena::{plan_arena, Usage};
+
+use arena::{as_reserved, Reserved};
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::program::{BufferKind, Program};
 use crate::tensor::DeviceLimits;
@@ -13,6 +19,8 @@ pub enum Region {
     Workspace,
     /// Packed constants.
     Constants,
+    /// Mutable buffers: initialised once, never moved.
+    States,
     /// Host-visible inputs.
     Inputs,
     /// Host-visible outputs.
@@ -30,10 +38,14 @@ pub struct MemoryPlan {
     pub workspace_bytes: u64,
     /// Size of [`Region::Constants`].
     pub constant_bytes: u64,
+    /// Size of [`Region::States`].
+    pub state_bytes: u64,
     /// Size of [`Region::Inputs`].
     pub input_bytes: u64,
     /// Size of [`Region::Outputs`].
     pub output_bytes: u64,
+    /// The temporaries, for [`plan_memory_within`].
+    temporaries: Vec<Reserved>,
 }
 
 /// Where a buffer lies.
@@ -52,25 +64,39 @@ impl MemoryPlan {
             Region::Arena => self.arena_bytes,
             Region::Workspace => self.workspace_bytes,
             Region::Constants => self.constant_bytes,
+            Region::States => self.state_bytes,
             Region::Inputs => self.input_bytes,
             Region::Outputs => self.output_bytes,
         }
     }
 }
 
-/// A temporary's size and the dispatches between which it must exist, both inclusive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
-    /// Size.
-    pub size_bytes: u64,
-    /// First dispatch that touches it.
-    pub first: usize,
-    /// Last dispatch that touches it.
-    pub last: usize,
-}
-
 /// Places every buffer of `program`.
 pub fn plan_memory(program: &Program, limits: &DeviceLimits) -> Result<MemoryPlan> {
+    plan(program, limits, None)
+}
+
+/// Places every buffer of `program`, a program for smaller sizes than those that `bound` was made
+/// for, within the regions of `bound`.
+///
+/// Inputs, outputs and workspace are within them because nothing of them is larger. The arena is
+/// planned anew, and where that needs more, which greedy plans can, the offsets of `bound` serve
+/// again. A plan exceeds `bound` only when sizes change which temporaries there are, in a way that
+/// defeats both (a slice with symbolic ends that is all of its input at the largest sizes alone,
+/// say): callers compare sizes.
+pub fn plan_memory_within(
+    program: &Program,
+    limits: &DeviceLimits,
+    bound: &MemoryPlan,
+) -> Result<MemoryPlan> {
+    plan(program, limits, Some(bound))
+}
+
+fn plan(
+    program: &Program,
+    limits: &DeviceLimits,
+    bound: Option<&MemoryPlan>,
+) -> Result<MemoryPlan> {
     let align = limits.storage_buffer_alignment_bytes.max(16);
     let mut usages: Vec<Option<Usage>> = vec![None; program.buffers.len()];
     for (at, dispatch) in program.dispatches.iter().enumerate() {
@@ -120,12 +146,16 @@ pub fn plan_memory(program: &Program, limits: &DeviceLimits) -> Result<MemoryPla
                 continue;
             }
             BufferKind::Constant(_) => (Region::Constants, &mut plan.constant_bytes),
+            BufferKind::State(_) => (Region::States, &mut plan.state_bytes),
             BufferKind::Input(_) => (Region::Inputs, &mut plan.input_bytes),
             BufferKind::Output(_) => (Region::Outputs, &mut plan.output_bytes),
         };
-        let offset_bytes = total.checked_next_multiple_of(align).ok_or_else(overflow)?;
-        *total = offset_bytes
-            .checked_add(desc.size_bytes)
+        let offset_bytes = *total;
+        // Whole alignments, so that no order of the same buffers needs more than another.
+        *total = desc
+            .size_bytes
+            .checked_next_multiple_of(align)
+            .and_then(|size| size.checked_add(offset_bytes))
             .ok_or_else(overflow)?;
         plan.places.push(Place {
             region,
@@ -133,9 +163,21 @@ pub fn plan_memory(program: &Program, limits: &DeviceLimits) -> Result<MemoryPla
         });
     }
     let sizes: Vec<Usage> = temporaries.iter().map(|&(_, usage)| usage).collect();
-    let (offsets, arena_bytes) = plan_arena(&sizes, align)?;
-    for (&(index, _), offset_bytes) in temporaries.iter().zip(offsets) {
-        plan.places[index].offset_bytes = offset_bytes;
+    let node = |usage: &Usage| program.dispatches[usage.first].node;
+    let nodes: Vec<Option<usize>> = sizes.iter().map(node).collect();
+    let (mut offsets, mut arena_bytes) = plan_arena(&sizes, align)?;
+    if let Some(bound) = bound.filter(|bound| arena_bytes > bound.arena_bytes) {
+        if let Some(again) = as_reserved(&bound.temporaries, &nodes, &sizes) {
+            (offsets, arena_bytes) = (again, bound.arena_bytes);
+        }
+    }
+    for (((index, usage), node), offset_bytes) in temporaries.iter().zip(nodes).zip(offsets) {
+        plan.places[*index].offset_bytes = offset_bytes;
+        plan.temporaries.push(Reserved {
+            node,
+            size_bytes: usage.size_bytes,
+            offset_bytes,
+        });
     }
     plan.arena_bytes = arena_bytes;
     Ok(plan)
@@ -146,43 +188,6 @@ fn overflow() -> Error {
         ErrorKind::OutOfMemory,
         "the program's memory overflows 64 bits",
     )
-}
-
-/// Greedy by size: the largest first, each into the smallest gap between those that live at the
-/// same time (XNNPACK's planner does the same). Returns offsets and the arena's size.
-pub fn plan_arena(usages: &[Usage], align: u64) -> Result<(Vec<u64>, u64)> {
-    let mut order: Vec<usize> = (0..usages.len()).collect();
-    order.sort_by_key(|&i| (std::cmp::Reverse(usages[i].size_bytes), usages[i].first, i));
-    let mut offsets = vec![0u64; usages.len()];
-    let mut placed: Vec<usize> = Vec::new(); // sorted by offset
-    let mut arena_bytes = 0;
-    for i in order {
-        let size = usages[i]
-            .size_bytes
-            .checked_next_multiple_of(align)
-            .ok_or_else(overflow)?;
-        let (mut best, mut best_gap) = (None, u64::MAX);
-        let mut cursor = 0u64;
-        for &p in &placed {
-            if usages[p].first > usages[i].last || usages[i].first > usages[p].last {
-                continue;
-            }
-            if let Some(gap) = offsets[p].checked_sub(cursor) {
-                if gap >= size && gap < best_gap {
-                    (best, best_gap) = (Some(cursor), gap);
-                }
-            }
-            let end = offsets[p]
-                .checked_add(usages[p].size_bytes)
-                .ok_or_else(overflow)?;
-            cursor = cursor.max(end.checked_next_multiple_of(align).ok_or_else(overflow)?);
-        }
-        offsets[i] = best.unwrap_or(cursor);
-        arena_bytes = arena_bytes.max(offsets[i].checked_add(size).ok_or_else(overflow)?);
-        let at = placed.partition_point(|&p| offsets[p] <= offsets[i]);
-        placed.insert(at, i);
-    }
-    Ok((offsets, arena_bytes))
 }
 
 /// For each dispatch, whether a full memory barrier must stand before it: it touches bytes that an
@@ -222,211 +227,4 @@ pub fn hazards(program: &Program, plan: &MemoryPlan) -> Vec<bool> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::program::{Access, Binding, BufferDesc, BufferId, Dispatch};
-    use crate::shader::Shader;
-
-    fn random(state: &mut u64, below: u64) -> u64 {
-        *state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (*state >> 33) % below
-    }
-
-    fn usage(size_bytes: u64, first: usize, last: usize) -> Usage {
-        Usage {
-            size_bytes,
-            first,
-            last,
-        }
-    }
-
-    #[test]
-    fn live_ranges_never_overlap_in_bytes() {
-        for seed in 0..500u64 {
-            let mut state = seed;
-            let align = [16, 64, 256][random(&mut state, 3) as usize];
-            let usages: Vec<Usage> = (0..random(&mut state, 40))
-                .map(|_| {
-                    let first = random(&mut state, 30) as usize;
-                    let last = first + random(&mut state, 8) as usize;
-                    usage(random(&mut state, 5000) + 1, first, last)
-                })
-                .collect();
-            let (offsets, arena_bytes) = plan_arena(&usages, align).expect("small");
-            assert_eq!(offsets.len(), usages.len());
-            for (i, (a, &a_start)) in usages.iter().zip(&offsets).enumerate() {
-                assert_eq!(a_start % align, 0, "seed {seed}");
-                assert!(a_start + a.size_bytes <= arena_bytes, "seed {seed}");
-                for (b, &b_start) in usages.iter().zip(&offsets).skip(i + 1) {
-                    let together = a.first <= b.last && b.first <= a.last;
-                    let overlap =
-                        a_start < b_start + b.size_bytes && b_start < a_start + a.size_bytes;
-                    assert!(!(together && overlap), "seed {seed}: {a:?} {b:?}");
-                }
-            }
-            // Not below what one dispatch needs, and not above one piece for each.
-            let size = |u: &Usage| u.size_bytes.next_multiple_of(align);
-            let at = |t| {
-                usages
-                    .iter()
-                    .filter(|u| u.first <= t && t <= u.last)
-                    .map(size)
-                    .sum()
-            };
-            let least: u64 = (0..40).map(at).max().unwrap_or(0);
-            assert!(least <= arena_bytes && arena_bytes <= usages.iter().map(size).sum());
-        }
-    }
-
-    #[test]
-    fn a_chain_needs_two_pieces() {
-        // Each result lives until the next dispatch: two at a time, whatever the length.
-        let chain: Vec<Usage> = (0..50).map(|i| usage(1000, i, i + 1)).collect();
-        assert_eq!(plan_arena(&chain, 256).expect("small").1, 2048);
-        assert_eq!(plan_arena(&[], 256).expect("empty"), (vec![], 0));
-        assert!(plan_arena(&[usage(u64::MAX - 3, 0, 0)], 256).is_err());
-    }
-
-    fn program(state: &mut u64) -> Program {
-        let kinds = [
-            BufferKind::Temporary,
-            BufferKind::Temporary,
-            BufferKind::Workspace,
-            BufferKind::Constant(0),
-            BufferKind::Input(0),
-            BufferKind::Output(0),
-        ];
-        let buffers: Vec<BufferDesc> = (0..12)
-            .map(|_| BufferDesc {
-                kind: kinds[random(state, 6) as usize],
-                size_bytes: 16 * (1 + random(state, 20)),
-            })
-            .collect();
-        let dispatches = (0..random(state, 20))
-            .map(|_| {
-                let bindings = (0..1 + random(state, 3))
-                    .map(|_| {
-                        let buffer = random(state, 12) as u32;
-                        let size = buffers[buffer as usize].size_bytes;
-                        let (a, b) = (random(state, size), random(state, size));
-                        let accesses = [Access::Read, Access::Write, Access::ReadWrite];
-                        Binding {
-                            buffer: BufferId(buffer),
-                            access: accesses[random(state, 3) as usize],
-                            range_bytes: a.min(b)..a.max(b) + 1,
-                        }
-                    })
-                    .collect();
-                Dispatch {
-                    node: None,
-                    shader: Shader::CopyPlain,
-                    spec: Vec::new(),
-                    push: Vec::new(),
-                    bindings,
-                    workgroups: [1, 1, 1],
-                }
-            })
-            .collect();
-        Program {
-            buffers,
-            dispatches,
-            ..Program::default()
-        }
-    }
-
-    /// Whether two dispatches touch a common byte that one of them writes: byte by byte.
-    fn conflict(plan: &MemoryPlan, a: &Dispatch, b: &Dispatch) -> bool {
-        let bytes = |d: &Dispatch, writes: bool| -> std::collections::HashSet<(Region, u64)> {
-            let touched = d
-                .bindings
-                .iter()
-                .filter(|b| !writes || b.access != Access::Read);
-            touched
-                .flat_map(|b| {
-                    let place = plan.places[b.buffer.0 as usize];
-                    b.range_bytes
-                        .clone()
-                        .map(move |at| (place.region, place.offset_bytes + at))
-                })
-                .collect()
-        };
-        !bytes(a, true).is_disjoint(&bytes(b, false))
-            || !bytes(a, false).is_disjoint(&bytes(b, true))
-    }
-
-    #[test]
-    fn barriers_stand_where_bytes_conflict_and_nowhere_else() {
-        let limits = DeviceLimits {
-            storage_buffer_alignment_bytes: 16,
-            ..DeviceLimits::minimum()
-        };
-        let mut barriers = 0;
-        for seed in 0..300u64 {
-            let mut state = seed;
-            let program = program(&mut state);
-            let plan = plan_memory(&program, &limits).expect("small");
-            let waits = hazards(&program, &plan);
-            assert_eq!(waits.len(), program.dispatches.len());
-            barriers += waits.iter().filter(|&&w| w).count();
-            let mut since = 0;
-            for (i, after) in program.dispatches.iter().enumerate() {
-                let open = since..i;
-                let conflicts = open
-                    .into_iter()
-                    .any(|j| conflict(&plan, &program.dispatches[j], after));
-                assert_eq!(waits[i], conflicts, "seed {seed}, dispatch {i}");
-                if waits[i] {
-                    since = i;
-                }
-            }
-        }
-        assert!(barriers > 300, "the programs hardly conflict: {barriers}");
-    }
-
-    #[test]
-    fn regions_hold_what_they_should() {
-        for seed in 0..100u64 {
-            let mut state = seed;
-            let program = program(&mut state);
-            let plan = plan_memory(&program, &DeviceLimits::minimum()).expect("small");
-            for (buffer, place) in program.buffers.iter().zip(&plan.places) {
-                assert_eq!(place.offset_bytes % 256, 0, "seed {seed}");
-                let used = buffer.kind != BufferKind::Temporary || place.offset_bytes > 0;
-                let end = place.offset_bytes + buffer.size_bytes;
-                assert!(
-                    !used || end <= plan.region_bytes(place.region),
-                    "seed {seed}"
-                );
-            }
-            assert_eq!(
-                plan.workspace_bytes,
-                program.workspace_bytes(),
-                "seed {seed}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_buffer_beyond_the_device_is_refused() {
-        let limits = DeviceLimits {
-            max_storage_buffer_range_bytes: 64,
-            ..DeviceLimits::minimum()
-        };
-        let buffer = |size_bytes| Program {
-            buffers: vec![BufferDesc {
-                kind: BufferKind::Temporary,
-                size_bytes,
-            }],
-            ..Program::default()
-        };
-        assert!(plan_memory(&buffer(64), &limits).is_ok());
-        let error = plan_memory(&buffer(80), &limits).expect_err("too large");
-        assert_eq!(error.kind, ErrorKind::OutOfMemory);
-        assert!(
-            error.message.contains("80") && error.message.contains("64"),
-            "{error}"
-        );
-    }
-}
+mod tests;

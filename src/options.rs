@@ -1,6 +1,7 @@
 //! What a caller may choose, by option or by environment variable. One table names every key.
 
 use crate::error::{Error, Result};
+use crate::tensor::DeviceLimits;
 use std::ffi::OsString;
 
 /// A convolution path that the caller insists on.
@@ -52,6 +53,10 @@ pub struct Options {
     pub scratch_storage: Option<ScratchStorage>,
     /// Index among all enumerated physical devices; `None` takes the best kind.
     pub device_index: Option<u32>,
+    /// Whether fp16 tensors take 16 bits on devices that can; else they are 32-bit floats there.
+    pub fp16_storage: bool,
+    /// Whether the workspace is shared with other delegates on the device that say so.
+    pub share_workspace: bool,
     /// Whether passes shorten the graph before it is compiled.
     pub graph_passes: bool,
     /// Run under the Khronos validation layer; its messages become errors.
@@ -70,9 +75,21 @@ impl Default for Options {
             conv_algorithm: None,
             scratch_storage: None,
             device_index: None,
+            fp16_storage: true,
+            share_workspace: false,
             graph_passes: true,
             validation: false,
             log: None,
+        }
+    }
+}
+
+impl Options {
+    /// The device as programs may use it: without what the caller switched off.
+    pub fn restrict(&self, limits: &DeviceLimits) -> DeviceLimits {
+        DeviceLimits {
+            storage_16bit: limits.storage_16bit && self.fp16_storage,
+            ..limits.clone()
         }
     }
 }
@@ -145,6 +162,25 @@ pub static KEYS: &[OptionKey] = &[
         doc: "which device (discrete before integrated, virtual, other and CPU)",
         parse: |options, value| {
             options.device_index = Some(u32::try_from(number(value)?).ok()?);
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "fp16_storage",
+        allowed: "0 or 1",
+        doc: "keep fp16 tensors in 16 bits where the device can; 0: as 32-bit floats (1)",
+        parse: |options, value| {
+            options.fp16_storage = flag(value)?;
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "share_workspace",
+        allowed: "0 or 1",
+        doc: "one workspace for all delegates that say so and have the same device and \
+              workspace_bytes; they never run at the same time on it (0)",
+        parse: |options, value| {
+            options.share_workspace = flag(value)?;
             Some(())
         },
     },

@@ -141,6 +141,7 @@ impl<'a> Reader<'a> {
             inputs,
             outputs,
             constants,
+            states: Vec::new(),
         })
     }
 

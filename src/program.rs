@@ -24,6 +24,9 @@ pub enum BufferKind {
     WorkspaceImage(ImageShape),
     /// The constant [`Program::uploads`]`[i]`; written once at load.
     Constant(usize),
+    /// A mutable buffer that starts as [`Program::uploads`]`[i]`; keeps its bytes between runs and
+    /// for all input sizes.
+    State(usize),
     /// Host-visible staging of input `i`; written by the host before each run.
     Input(usize),
     /// Host-visible staging of output `i`; read by the host after each run.

@@ -16,10 +16,12 @@ mod session;
 mod tests;
 mod upload;
 pub mod validation;
+mod workspace;
 
 pub use device::Device;
 pub use record::Recording;
 pub use session::{MemoryReport, Prepared, ReadConstant, Reserved, Session};
+pub use workspace::Sharing;
 
 use crate::error::{Error, ErrorKind};
 use ash::vk;

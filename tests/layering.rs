@@ -11,7 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("log_sink", &[]),
     ("shader", &[]),
-    ("options", &["error", "log_sink"]),
+    ("options", &["error", "log_sink", "tensor"]),
     ("tensor", &["error", "program::BufferId"]),
     ("graph", &["error", "tensor"]),
     ("constant", &["error", "graph", "tensor"]),
@@ -23,6 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("memory", &["error", "program", "tensor"]),
     // The pure core.
     ("parse", &["error", "graph", "tensor"]),
+    ("state", &["error", "graph", "tensor"]),
     ("passes", &["constant", "error", "graph", "ops", "tensor"]),
     (
         "builder",
@@ -79,6 +80,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "parse",
             "passes",
             "program",
+            "state",
             "tensor",
             "vk",
         ],

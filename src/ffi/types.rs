@@ -254,7 +254,8 @@ pub struct etvk_tensor {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct etvk_memory {
-    /// Asked from the driver for convolution workspace.
+    /// Asked from the driver for convolution workspace. Of delegates that share one, the earliest
+    /// tells it and the others tell 0, so that sums are right; so does driver_bytes.
     pub workspace_bytes: u64,
     /// What the option workspace_bytes allows.
     pub workspace_budget_bytes: u64,

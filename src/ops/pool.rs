@@ -7,7 +7,7 @@ use crate::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
 use crate::error::{Error, Result};
 use crate::graph::ValueId;
 use crate::ops::copy::dense_layout;
-use crate::program::Access;
+
 use crate::shader::Shader;
 use crate::tensor::{Element, Tensor};
 
@@ -203,8 +203,9 @@ impl Pool {
             bindings: vec![
                 Bind::read(&source),
                 Bind::write(&target),
-                // Without indices any buffer stands in their place.
-                indices.map_or(Bind::range(source.buffer, Access::Read, 0..0), Bind::write),
+                // Without indices the result stands in their place: a layer that goes by what the
+                // kernel declares then sees no write to a buffer that others read.
+                Bind::write(indices.unwrap_or(&target)),
             ],
             workgroups: program.line(target.numel(), LINE_LOCAL_SIZE)?,
         })

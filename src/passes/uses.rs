@@ -19,6 +19,8 @@ impl Uses {
             readers: HashMap::new(),
             outputs: graph.outputs.clone(),
         };
+        // What a buffer keeps outlives the run, as an output does.
+        uses.outputs.extend(graph.states.iter().map(|s| s.after));
         for (index, node) in graph.nodes.iter().enumerate() {
             for id in graph.writes(node) {
                 uses.writer.insert(id, index);

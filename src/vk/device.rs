@@ -6,6 +6,7 @@ use super::instance::{offers, Instance, Validation, LIFETIME};
 use super::memory::buffer_info;
 use super::physical::{candidate, choose, describe, Candidate};
 use super::pipeline::Pipelines;
+use super::workspace::Shared;
 use super::{failure, lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
@@ -24,6 +25,8 @@ pub struct Device {
     pub(super) allocator: ManuallyDrop<Mutex<Allocator>>,
     pub(super) memory: vk::PhysicalDeviceMemoryProperties,
     pub(super) pipelines: Pipelines,
+    /// Workspaces of delegates that share them.
+    pub(super) workspaces: Shared,
     pub(super) queue_family: u32,
     queue: Mutex<vk::Queue>,
     names: Option<ext::debug_utils::Device>,
@@ -176,6 +179,7 @@ impl Device {
             lost: AtomicBool::new(false),
             handle,
             pipelines,
+            workspaces: Shared::default(),
             queue_family,
             names,
             limits,

@@ -37,6 +37,8 @@ pub struct Recording {
     barriers: usize,
     /// The workspace as images. Only the one that was written last has contents.
     images: HashMap<ImageShape, Image>,
+    /// Which buffer it uses as workspace; `None` without any.
+    pub(super) workspace_generation: Option<u64>,
     device: Arc<Device>,
 }
 
@@ -60,6 +62,7 @@ impl Recording {
             descriptor_pool: vk::DescriptorPool::null(),
             barriers: 0,
             images: HashMap::new(),
+            workspace_generation: None,
             device: device.clone(),
         };
         recording.make_images(source)?;

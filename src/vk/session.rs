@@ -4,20 +4,22 @@ use super::device::Device;
 use super::memory::{Buffer, Purpose};
 use super::record::{Recording, Slot, Source};
 use super::upload::{Fence, Uploader};
+use super::workspace::{Held, Lease, Sharing};
 use crate::error::{Error, Result};
 use crate::memory::{MemoryPlan, Place, Region};
 use crate::program::{BufferId, BufferKind, Program, Upload};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 /// Device memory by kind, as the driver allocated it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryReport {
-    /// The convolution workspace.
+    /// The convolution workspace. A shared one is reported by the earliest of its delegates that
+    /// lives, and is 0 for the others: sums over delegates are right.
     pub workspace_bytes: u64,
     /// Temporaries.
     pub activation_bytes: u64,
-    /// Constants.
+    /// Constants and mutable buffers.
     pub weight_bytes: u64,
     /// Host-visible inputs and outputs.
     pub staging_bytes: u64,
@@ -38,30 +40,21 @@ pub type ReadConstant<'a> = &'a dyn Fn(&Upload, &mut dyn FnMut(&[u8]) -> Result<
 /// The memory of one delegate. Programs for other input sizes are recorded into the same memory.
 pub struct Session {
     regions: [Option<Buffer>; REGIONS.len()],
+    workspace: Option<Lease>,
     /// Where each constant lies, for programs of other input sizes.
     constants: HashMap<Upload, Place>,
     fence: Fence,
     device: Arc<Device>,
 }
 
+/// What a session owns alone.
 const REGIONS: [Region; 5] = [
     Region::Arena,
-    Region::Workspace,
     Region::Constants,
+    Region::States,
     Region::Inputs,
     Region::Outputs,
 ];
-
-/// Position in [`Session::regions`].
-fn slot_of(region: Region) -> usize {
-    match region {
-        Region::Arena => 0,
-        Region::Workspace => 1,
-        Region::Constants => 2,
-        Region::Inputs => 3,
-        Region::Outputs => 4,
-    }
-}
 
 /// The name that layers and debuggers see, and who touches the region.
 fn traits_of(region: Region) -> (&'static str, Purpose) {
@@ -69,6 +62,7 @@ fn traits_of(region: Region) -> (&'static str, Purpose) {
         Region::Arena => ("etvk arena", Purpose::Device),
         Region::Workspace => ("etvk workspace", Purpose::Aliased),
         Region::Constants => ("etvk constants", Purpose::Device),
+        Region::States => ("etvk states", Purpose::Device),
         Region::Inputs => ("etvk inputs", Purpose::HostToDevice),
         Region::Outputs => ("etvk outputs", Purpose::DeviceToHost),
     }
@@ -76,6 +70,7 @@ fn traits_of(region: Region) -> (&'static str, Purpose) {
 
 /// A recording and the memory that it needs beyond what the session has.
 pub struct Prepared {
+    /// In the order of [`REGIONS`].
     larger: [Option<Buffer>; REGIONS.len()],
     recording: Recording,
 }
@@ -93,23 +88,28 @@ impl Session {
     /// Allocates what `plan` says and uploads the constants of `program`, which `read` supplies.
     pub fn create(
         device: &Arc<Device>,
-        program: &Program,
-        plan: &MemoryPlan,
+        (program, plan): (&Program, &MemoryPlan),
+        sharing: Sharing,
         read: ReadConstant<'_>,
     ) -> Result<Self> {
         device.alive()?;
         let fence = Fence::new(device)?;
         let mut session = Self {
             regions: Default::default(),
+            workspace: None,
             constants: HashMap::new(),
             fence,
             device: device.clone(),
         };
-        for region in REGIONS {
-            session.regions[slot_of(region)] =
-                session.allocate(region, plan.region_bytes(region))?;
+        if plan.workspace_bytes > 0 {
+            session.workspace = Some(Lease::new(device, plan.workspace_bytes, sharing)?);
         }
-        session.upload(program, plan, read)?;
+        for (slot, region) in REGIONS.into_iter().enumerate() {
+            session.regions[slot] = session.allocate(region, plan.region_bytes(region))?;
+        }
+        for region in [Region::Constants, Region::States] {
+            session.upload(region, program, plan, read)?;
+        }
         Ok(session)
     }
 
@@ -123,17 +123,23 @@ impl Session {
 
     fn upload(
         &mut self,
+        region: Region,
         program: &Program,
         plan: &MemoryPlan,
         read: ReadConstant<'_>,
     ) -> Result<()> {
-        let Some(target) = &self.regions[slot_of(Region::Constants)] else {
+        let Some(target) = buffer_in(&self.regions, region) else {
             return Ok(());
         };
         let mut uploader = Uploader::new(&self.device, &self.fence, target)?;
         for (buffer, place) in program.buffers.iter().zip(&plan.places) {
-            let BufferKind::Constant(index) = buffer.kind else {
-                continue;
+            let index = match buffer.kind {
+                BufferKind::Constant(index) | BufferKind::State(index)
+                    if place.region == region =>
+                {
+                    index
+                }
+                _ => continue,
             };
             let upload = program
                 .uploads
@@ -148,32 +154,67 @@ impl Session {
             if !offered {
                 return Err(Error::internal("constant data was not offered"));
             }
-            self.constants.insert(upload.clone(), *place);
+            if region == Region::Constants {
+                self.constants.insert(upload.clone(), *place);
+            }
         }
         uploader.flush()
     }
 
-    /// Records `program`, with larger regions where `plan` needs them: smaller input sizes can need
-    /// more temporary memory, since plans are greedy. Nothing changes before [`Session::commit`].
+    /// Records `program`. Nothing changes before [`Session::commit`], which brings larger regions
+    /// where `plan` needs them: [`crate::memory::plan_memory_within`] says when that can be.
     pub fn prepare(&self, program: &Program, plan: &MemoryPlan) -> Result<Prepared> {
         self.device.alive()?;
         let mut larger: [Option<Buffer>; REGIONS.len()] = Default::default();
-        for region in REGIONS {
-            let has = self.buffer(region).map_or(0, Buffer::size_bytes);
+        for (slot, region) in REGIONS.into_iter().enumerate() {
+            let has = self.regions[slot].as_ref().map_or(0, Buffer::size_bytes);
             let needs = plan.region_bytes(region);
             match region {
                 // Uploaded once; found below by what they are.
                 Region::Constants => {}
-                // Two workspaces at once would break the budget.
-                Region::Workspace if needs > has => {
-                    return Err(Error::internal(format!(
-                        "a workspace of {needs} bytes, {has} were allocated at load"
-                    )));
+                // The same for all input sizes; holds what runs left there.
+                Region::States if needs > has => {
+                    return Err(Error::internal("state of another size than at load"));
                 }
-                _ if needs > has => larger[slot_of(region)] = self.allocate(region, needs)?,
+                _ if needs > has => {
+                    log::warn!(
+                        "{region:?} grows from {has} to {needs} bytes for other input sizes"
+                    );
+                    larger[slot] = self.allocate(region, needs)?;
+                }
                 _ => {}
             }
         }
+        let held = self.lock_workspace(plan)?;
+        let recording = self.record(program, plan, &larger, held.as_deref())?;
+        drop(held);
+        Ok(Prepared { larger, recording })
+    }
+
+    /// The workspace for this call alone, where `plan` uses it.
+    fn lock_workspace(&self, plan: &MemoryPlan) -> Result<Option<MutexGuard<'_, Held>>> {
+        let needs = plan.workspace_bytes;
+        if needs == 0 {
+            return Ok(None);
+        }
+        let lease = self.workspace.as_ref();
+        let has = lease.map_or(0, Lease::need_bytes);
+        match lease.filter(|_| needs <= has) {
+            Some(lease) => lease.lock().map(Some),
+            // Two workspaces at once would break the budget.
+            None => Err(Error::internal(format!(
+                "a workspace of {needs} bytes, {has} were allocated at load"
+            ))),
+        }
+    }
+
+    fn record(
+        &self,
+        program: &Program,
+        plan: &MemoryPlan,
+        larger: &[Option<Buffer>; REGIONS.len()],
+        held: Option<&Held>,
+    ) -> Result<Recording> {
         let slots = program
             .buffers
             .iter()
@@ -195,15 +236,19 @@ impl Session {
                 })
             })
             .collect::<Result<Vec<Slot>>>()?;
-        let buffer_of = |region| larger[slot_of(region)].as_ref().or(self.buffer(region));
+        let buffer_of = |region| match region {
+            Region::Workspace => held.and_then(Held::buffer),
+            _ => buffer_in(larger, region).or_else(|| self.buffer(region)),
+        };
         let source = Source {
             program,
             plan,
             slots: &slots,
             buffer_of: &buffer_of,
         };
-        let recording = Recording::new(&self.device, &source)?;
-        Ok(Prepared { larger, recording })
+        let mut recording = Recording::new(&self.device, &source)?;
+        recording.workspace_generation = held.map(Held::generation);
+        Ok(recording)
     }
 
     /// Takes over what was prepared.
@@ -218,13 +263,26 @@ impl Session {
         (prepared.recording, reserved)
     }
 
-    /// Runs `recording`, which was recorded from this session, and waits for it.
-    pub fn run(&mut self, recording: &Recording) -> Result<()> {
+    /// Runs `recording`, which is this session's of `program` and `plan`, and waits for it. It is
+    /// recorded anew when the workspace was replaced since.
+    pub fn run(
+        &mut self,
+        program: &Program,
+        plan: &MemoryPlan,
+        recording: &mut Recording,
+    ) -> Result<()> {
         if let Some(inputs) = self.buffer(Region::Inputs) {
             inputs.flush()?;
         }
-        self.device
-            .submit_and_wait(recording.commands(), self.fence.handle)?;
+        let held = self.lock_workspace(plan)?;
+        if recording.workspace_generation != held.as_deref().map(Held::generation) {
+            *recording = self.record(program, plan, &Default::default(), held.as_deref())?;
+        }
+        let done = self
+            .device
+            .submit_and_wait(recording.commands(), self.fence.handle);
+        drop(held);
+        done?;
         match self.buffer(Region::Outputs) {
             Some(outputs) => outputs.invalidate(),
             None => Ok(()),
@@ -239,8 +297,8 @@ impl Session {
         id: BufferId,
     ) -> Result<&mut [u8]> {
         let range = staging_range(program, plan, id, Region::Inputs)?;
-        self.regions[slot_of(Region::Inputs)]
-            .as_mut()
+        let slot = REGIONS.iter().position(|&r| r == Region::Inputs);
+        slot.and_then(|slot| self.regions[slot].as_mut())
             .ok_or_else(|| Error::internal("no input memory"))?
             .bytes_mut()?
             .get_mut(range)
@@ -260,18 +318,26 @@ impl Session {
     /// What the driver allocated.
     pub fn memory_report(&self) -> MemoryReport {
         let bytes = |region| self.buffer(region).map_or(0, Buffer::allocated_bytes);
+        let workspace_bytes = self.workspace.as_ref().map_or(0, Lease::counted_bytes);
+        let own: u64 = self.regions.iter().flatten().map(|_| 1).sum();
         MemoryReport {
-            workspace_bytes: bytes(Region::Workspace),
+            workspace_bytes,
             activation_bytes: bytes(Region::Arena),
-            weight_bytes: bytes(Region::Constants),
+            weight_bytes: bytes(Region::Constants) + bytes(Region::States),
             staging_bytes: bytes(Region::Inputs) + bytes(Region::Outputs),
-            allocations: self.regions.iter().flatten().map(|_| 1).sum(),
+            allocations: own + u64::from(workspace_bytes > 0),
         }
     }
 
     fn buffer(&self, region: Region) -> Option<&Buffer> {
-        self.regions[slot_of(region)].as_ref()
+        buffer_in(&self.regions, region)
     }
+}
+
+/// The buffer of `region` among those in the order of [`REGIONS`].
+fn buffer_in(buffers: &[Option<Buffer>; REGIONS.len()], region: Region) -> Option<&Buffer> {
+    let slot = REGIONS.iter().position(|&r| r == region)?;
+    buffers[slot].as_ref()
 }
 
 /// Where buffer `id` lies in `region`.

@@ -118,7 +118,7 @@ struct Loaded {
 fn load(device: &Arc<Device>, access: Access) -> Result<Loaded> {
     let program = program(access);
     let plan = plan_memory(&program, device.limits())?;
-    let mut session = Session::create(device, &program, &plan, &halves)?;
+    let mut session = Session::create(device, (&program, &plan), Sharing::Alone, &halves)?;
     let prepared = session.prepare(&program, &plan)?;
     let (recording, reserved) = session.commit(prepared);
     assert_eq!(reserved, Reserved::Unchanged);
@@ -137,7 +137,7 @@ fn a_recording_is_submitted_again_with_new_inputs() {
     };
     let Loaded {
         mut session,
-        recording,
+        mut recording,
         program,
         plan,
     } = load(&device, Access::Write).expect("load");
@@ -152,7 +152,7 @@ fn a_recording_is_submitted_again_with_new_inputs() {
             .input_mut(&program, &plan, BufferId(0))
             .expect("staging")
             .copy_from_slice(&input);
-        session.run(&recording).expect("run");
+        session.run(&program, &plan, &mut recording).expect("run");
         assert_eq!(
             session
                 .output(&program, &plan, BufferId(2))
@@ -193,13 +193,13 @@ fn larger_plans_move_memory_and_unknown_constants_are_refused() {
     larger.buffers[1].size_bytes *= 100;
     let plan = plan_memory(&larger, device.limits()).expect("plan");
     let prepared = session.prepare(&larger, &plan).expect("room is made");
-    let (recording, reserved) = session.commit(prepared);
+    let (mut recording, reserved) = session.commit(prepared);
     assert_eq!(reserved, Reserved::Moved);
     session
         .input_mut(&larger, &plan, BufferId(0))
         .expect("staging")
         .fill(0);
-    session.run(&recording).expect("run");
+    session.run(&larger, &plan, &mut recording).expect("run");
     assert_eq!(
         session
             .output(&larger, &plan, BufferId(4))
@@ -247,7 +247,8 @@ fn a_dispatch_that_vulkan_would_leave_undefined_is_refused() {
         let mut program = program(Access::Write);
         change(&mut program.dispatches[1]);
         let plan = plan_memory(&program, device.limits()).expect("plan");
-        let session = Session::create(&device, &program, &plan, &halves).expect("memory");
+        let session =
+            Session::create(&device, (&program, &plan), Sharing::Alone, &halves).expect("memory");
         let error = session.prepare(&program, &plan).err().expect(names);
         assert!(
             error.message.contains(names) && error.message.contains("dispatch 1"),
@@ -265,7 +266,7 @@ fn memory_that_cannot_be_had_is_out_of_memory() {
     program.buffers[1].size_bytes = 1 << 60;
     let mut plan = plan_memory(&self::program(Access::Write), device.limits()).expect("plan");
     plan.arena_bytes = 1 << 60;
-    let made = Session::create(&device, &program, &plan, &halves);
+    let made = Session::create(&device, (&program, &plan), Sharing::Alone, &halves);
     let error = made.err().expect("an exbibyte");
     assert_eq!(error.kind, ErrorKind::OutOfMemory, "{error}");
     assert!(error.message.contains("etvk arena"), "{error}");
@@ -285,14 +286,14 @@ fn child_loses_its_device() {
     };
     let Loaded {
         mut session,
-        recording,
+        mut recording,
         program,
         plan,
     } = load(&first, Access::Write).expect("load");
     let lost = first.check::<()>("vkQueueSubmit", Err(ash::vk::Result::ERROR_DEVICE_LOST));
     assert_eq!(lost.expect_err("lost").kind, ErrorKind::DeviceLost);
     for error in [
-        session.run(&recording).err(),
+        session.run(&program, &plan, &mut recording).err(),
         session.prepare(&program, &plan).err(),
         load(&first, Access::Write).err(),
     ] {

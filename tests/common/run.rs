@@ -25,8 +25,10 @@ mod bindings {
     include!("../bindings/etvk.rs");
 }
 
+#[allow(unused_imports, reason = "no test binary uses all of it")]
 pub use bindings::{
-    etvk_convolution, etvk_status, ETVK_STATUS_INVALID_BLOB, ETVK_STATUS_UNSUPPORTED,
+    etvk_convolution, etvk_port, etvk_status, ETVK_STATUS_INVALID_ARGUMENT,
+    ETVK_STATUS_INVALID_BLOB, ETVK_STATUS_OUT_OF_MEMORY, ETVK_STATUS_UNSUPPORTED,
 };
 
 /// A status other than OK, and the message that came with it.
@@ -43,6 +45,14 @@ fn check(status: etvk_status) -> Result<(), Failure> {
     let message = unsafe { CStr::from_ptr(etvk_last_error()) };
     let message = message.to_string_lossy().into_owned();
     Err(Failure { status, message })
+}
+
+/// Device memory of a delegate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    pub workspace_bytes: u64,
+    pub driver_bytes: u64,
+    pub driver_allocations: u64,
 }
 
 /// A loaded graph.
@@ -170,7 +180,20 @@ impl Loaded {
         (0..count).map(convolution).collect()
     }
 
-    fn outputs(&self) -> Result<Vec<etvk_port>, Failure> {
+    /// Its device memory, by kind.
+    pub fn memory(&self) -> Result<Memory, Failure> {
+        let mut report = std::mem::MaybeUninit::uninit();
+        check(unsafe { etvk_delegate_memory(self.0, report.as_mut_ptr()) })?;
+        let report = unsafe { report.assume_init() };
+        Ok(Memory {
+            workspace_bytes: report.workspace_bytes,
+            driver_bytes: report.driver_bytes,
+            driver_allocations: report.driver_allocations,
+        })
+    }
+
+    /// Its outputs as they are set up now.
+    pub fn outputs(&self) -> Result<Vec<etvk_port>, Failure> {
         let mut count = 0;
         check(unsafe { etvk_delegate_output_count(self.0, &mut count) })?;
         let port = |index| {

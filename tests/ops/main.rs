@@ -25,6 +25,7 @@ mod reduce;
 mod resample;
 mod select;
 mod softmax;
+mod state;
 mod strided_operands;
 mod symint;
 mod unary;

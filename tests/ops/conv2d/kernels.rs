@@ -12,7 +12,7 @@ use etvk::memory::plan_memory;
 use etvk::options::{ConvChoice, Options};
 use etvk::program::{PortKind, Program, Upload};
 use etvk::tensor::{DType, DeviceClass};
-use etvk::vk::{validation, Device, Session};
+use etvk::vk::{validation, Device, Session, Sharing};
 use std::sync::Arc;
 
 /// Constants that lie in the blob's data, which the parser places; here the graph is not parsed.
@@ -65,8 +65,8 @@ fn run_as(
         let source = &graph.graph.constants[upload.constant.0 as usize];
         data.with_bytes(source, read)
     };
-    let mut session = Session::create(device, &program, &plan, &bytes_of)?;
-    let (recording, _) = session.commit(session.prepare(&program, &plan)?);
+    let mut session = Session::create(device, (&program, &plan), Sharing::Alone, &bytes_of)?;
+    let (mut recording, _) = session.commit(session.prepare(&program, &plan)?);
     let (PortKind::Tensor(from), PortKind::Tensor(to)) =
         (program.inputs[0].kind, program.outputs[0].kind)
     else {
@@ -74,7 +74,7 @@ fn run_as(
     };
     let bytes = input.bytes();
     session.input_mut(&program, &plan, from)?[..bytes.len()].copy_from_slice(&bytes);
-    session.run(&recording)?;
+    session.run(&program, &plan, &mut recording)?;
     validation::check()?;
     let dims = &program.outputs[0].dims;
     let size = dims.iter().map(|&d| d as usize).product::<usize>() * 4;
