@@ -35,10 +35,10 @@ pub struct Recording {
     command_pool: vk::CommandPool,
     descriptor_pool: vk::DescriptorPool,
     barriers: usize,
-    /// Which buffer it uses as workspace; `None` without any.
-    pub(super) workspace_generation: Option<u64>,
     /// The workspace as images. Only the one that was written last has contents.
     images: HashMap<ImageShape, Image>,
+    /// Which buffer it uses as workspace; `None` without any.
+    pub(super) workspace_generation: Option<u64>,
     device: Arc<Device>,
 }
 
@@ -61,8 +61,8 @@ impl Recording {
             command_pool,
             descriptor_pool: vk::DescriptorPool::null(),
             barriers: 0,
-            workspace_generation: None,
             images: HashMap::new(),
+            workspace_generation: None,
             device: device.clone(),
         };
         recording.make_images(source)?;
