@@ -44,10 +44,10 @@ fn main() {
             .expect("string");
             writeln!(
                 infos,
-                "    ShaderInfo {{ name: {:?}, bindings: {}, push_words: {}, spec_constants: {}, \
+                "    ShaderInfo {{ name: {:?}, bindings: &[{}], push_words: {}, spec_constants: {}, \
                  spirv: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.spv\")) }},",
                 format!("{stem}{}{suffix}", if suffix.is_empty() { "" } else { "_" }),
-                facts.bindings,
+                facts.bindings.join(", "),
                 facts.push_words,
                 facts.spec_constants,
             )
@@ -135,28 +135,30 @@ fn compile(file: &Path, source: &str, defines: &[String]) -> Vec<u32> {
 }
 
 struct Facts {
-    bindings: usize,
+    /// `BindingKind` of binding 0, 1, 2, ...
+    bindings: Vec<&'static str>,
     push_words: u32,
     spec_constants: usize,
 }
 
-/// Number of bindings (0..n, each used), push-constant words and specialization constants.
+/// Bindings (0..n, each used), push-constant words and specialization constants.
 fn reflect(spirv: &[u32]) -> Result<Facts, String> {
     use rspirv::dr::Operand;
     use rspirv::spirv::{Decoration, Op, StorageClass};
-    use std::collections::{BTreeSet, HashMap};
+    use std::collections::{BTreeMap, BTreeSet, HashMap};
     let mut loader = rspirv::dr::Loader::new();
     rspirv::binary::parse_words(spirv, &mut loader).map_err(|e| format!("{e:?}"))?;
     let module = loader.module();
-    let (mut bindings, mut spec_ids) = (BTreeSet::new(), BTreeSet::new());
+    // Binding number of each variable; several variables may show one buffer.
+    let (mut bound, mut spec_ids) = (HashMap::new(), BTreeSet::new());
     let mut offsets: HashMap<u32, u32> = HashMap::new();
     for i in &module.annotations {
         match (i.class.opcode, i.operands.as_slice()) {
             (
                 Op::Decorate,
-                [_, Operand::Decoration(Decoration::Binding), Operand::LiteralBit32(n)],
+                [Operand::IdRef(id), Operand::Decoration(Decoration::Binding), Operand::LiteralBit32(n)],
             ) => {
-                bindings.insert(*n);
+                bound.insert(*id, *n);
             }
             (
                 Op::Decorate,
@@ -174,8 +176,26 @@ fn reflect(spirv: &[u32]) -> Result<Facts, String> {
             _ => {}
         }
     }
+    let mut bindings: BTreeMap<u32, &'static str> = BTreeMap::new();
+    for i in &module.types_global_values {
+        let number = i.result_id.and_then(|id| bound.get(&id));
+        if let (Op::Variable, [Operand::StorageClass(class), ..], Some(&number)) =
+            (i.class.opcode, i.operands.as_slice(), number)
+        {
+            let kind = match class {
+                StorageClass::UniformConstant => "BindingKind::Image",
+                _ => "BindingKind::Buffer",
+            };
+            if bindings
+                .insert(number, kind)
+                .is_some_and(|other| other != kind)
+            {
+                return Err(format!("binding {number} is a buffer and an image"));
+            }
+        }
+    }
     if !bindings
-        .iter()
+        .keys()
         .copied()
         .eq(0..u32::try_from(bindings.len()).unwrap_or(0))
     {
@@ -195,7 +215,7 @@ fn reflect(spirv: &[u32]) -> Result<Facts, String> {
         }
     }
     Ok(Facts {
-        bindings: bindings.len(),
+        bindings: bindings.into_values().collect(),
         push_words,
         spec_constants: spec_ids.len(),
     })

@@ -1,7 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#pragma variants f32: ; f16: HALF
+#pragma variants f32: ; f16: HALF; texture2d_f32: TEXTURE2D; texture2d_f16: TEXTURE2D HALF; texture3d_f32: TEXTURE3D; texture3d_f16: TEXTURE3D HALF
 // GEMM without shared memory: for devices whose cores run one invocation's lanes from cache (CPUs),
 // and for few rows. One invocation = THREAD_M rows x 4 * THREAD_N4 columns of C.
 #include "gemm.glsl"
@@ -19,7 +19,7 @@ void main() {
     return;
   }
   // Rows and columns beyond the last read the last one, and are not stored.
-  uint starts[THREAD_M];
+  A_ROW starts[THREAD_M];
   [[unroll]] for (uint i = 0; i < THREAD_M; ++i) {
     starts[i] = a_start(min(first_row + i, m - 1));
   }
@@ -35,7 +35,7 @@ void main() {
   for (uint at = 0; at < whole; at += 4) {
     vec4 left[THREAD_M];
     [[unroll]] for (uint i = 0; i < THREAD_M; ++i) {
-      left[i] = load_a(starts[i] + at);
+      left[i] = load_a(starts[i], at);
     }
     [[unroll]] for (uint step = 0; step < 4; ++step) {
       [[unroll]] for (uint j = 0; j < THREAD_N4; ++j) {
@@ -50,7 +50,7 @@ void main() {
     [[unroll]] for (uint j = 0; j < THREAD_N4; ++j) {
       vec4 right = load_b(at, at_b[j]);
       [[unroll]] for (uint i = 0; i < THREAD_M; ++i) {
-        float x = float(a[starts[i] + at]);
+        float x = load_a_single(starts[i], at);
         sums[i * THREAD_N4 + j] = fma(vec4(x), right, sums[i * THREAD_N4 + j]);
       }
     }

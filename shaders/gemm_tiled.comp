@@ -1,7 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#pragma variants f32: ; f16: HALF
+#pragma variants f32: ; f16: HALF; texture2d_f32: TEXTURE2D; texture2d_f16: TEXTURE2D HALF; texture3d_f32: TEXTURE3D; texture3d_f16: TEXTURE3D HALF
 // GEMM in tiles of shared memory. One workgroup = TILE_M x 4 * TILE_N4 outputs; one invocation =
 // THREAD_M x 4 * THREAD_N4 of them, four neighbouring rows at a time. No invocation leaves early:
 // all of them meet at every barrier.
@@ -27,8 +27,8 @@ vec4 load_a_guarded(uint row, uint at) {
   if (row >= m || at >= k) {
     return vec4(0.0);
   }
-  uint start = a_start(row) + at;
-  return at + 4 <= k ? load_a(start) : load_a_tail(start, k - at);
+  A_ROW start = a_start(row);
+  return at + 4 <= k ? load_a(start, at) : load_a_tail(start, at, k - at);
 }
 
 void main() {

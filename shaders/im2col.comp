@@ -1,11 +1,12 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#pragma variants f32: ; f16: HALF
+#pragma variants f32: ; f16: HALF; texture2d_f32: TEXTURE2D; texture2d_f16: TEXTURE2D HALF; texture3d_f32: TEXTURE3D; texture3d_f16: TEXTURE3D HALF
 // Columns of a tile of output pixels: columns[group][pixel][k], k = (kh, kw, c), rows padded to a
 // multiple of 4. The tile starts at output row oh_offset and column ow_offset and is w_tile wide.
 // One invocation = 4 neighbours in k; consecutive invocations write consecutive memory.
 #include "workgroup.glsl"
 #include "storage.glsl"
+#include "columns.glsl"
 
 // 1: four neighbours in k are four channels of one kernel position, aligned in the input.
 layout(constant_id = 3) const uint VECTORS = 1;
@@ -13,7 +14,11 @@ layout(constant_id = 3) const uint VECTORS = 1;
 // x: [h_in][w_in][x_pixel], one image of a channels-packed tensor. Pad lanes may be NaN.
 layout(std430, set = 0, binding = 0) readonly buffer X { STORAGE x[]; };
 layout(std430, set = 0, binding = 0) readonly buffer X4 { STORAGE4 x4[]; };
+#ifdef COLUMNS_IMAGE
+layout(set = 0, binding = 1, COLUMNS_FORMAT) uniform writeonly COLUMNS_IMAGE columns;
+#else
 layout(std430, set = 0, binding = 1) writeonly buffer Columns { STORAGE4 columns[]; };
+#endif
 
 layout(push_constant) uniform Push {
   uint count;
@@ -48,6 +53,24 @@ int pixel_of(uint tap) {
   return inside ? int(x_offset + uint(h * w_in + w) * x_pixel) : -1;
 }
 
+// Four neighbours in k, number `id` of all.
+void store_columns(uint id, vec4 value) {
+#ifdef COLUMNS_IMAGE
+  uint pixel = id / row4 % pixels;
+  uint group = id / row4 / pixels;
+#ifdef TEXTURE2D
+  uint group_rows = pixels;
+#else
+  uint group_rows = pixels / w_tile;
+#endif
+  COLUMNS_AT at = columns_row(group * group_rows, pixel, w_tile);
+  at.x = int(id % row4);
+  imageStore(columns, at, value);
+#else
+  columns[id] = STORAGE4(value);
+#endif
+}
+
 float element_of(uint k, uint group) {
   uint tap = k / k_channels;
   uint channel = k % k_channels;
@@ -76,9 +99,9 @@ void main() {
       value = vec4(x4[(uint(at) + group * group_in + channel) >> 2]);
       value = mix(vec4(0.0), value, lessThan(uvec4(channel) + uvec4(0, 1, 2, 3), uvec4(group_in)));
     }
-    columns[id] = STORAGE4(value);
+    store_columns(id, value);
     return;
   }
-  columns[id] = STORAGE4(vec4(element_of(k, group), element_of(k + 1, group),
-                              element_of(k + 2, group), element_of(k + 3, group)));
+  store_columns(id, vec4(element_of(k, group), element_of(k + 1, group),
+                         element_of(k + 2, group), element_of(k + 3, group)));
 }

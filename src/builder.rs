@@ -285,9 +285,13 @@ impl<'a> ProgramBuilder<'a> {
     fn buffer(&mut self, kind: BufferKind, element: Element, numel: u64) -> Result<BufferId> {
         // Whole 16-byte words, so that a kernel may read four elements at once anywhere.
         let size_bytes = (numel.max(1) * element.size_bytes()).next_multiple_of(16);
+        self.desc(BufferDesc { kind, size_bytes })
+    }
+
+    fn desc(&mut self, desc: BufferDesc) -> Result<BufferId> {
         let id = u32::try_from(self.program.buffers.len())
             .map_err(|_| Error::new(ErrorKind::OutOfMemory, "more than 2^32 buffers"))?;
-        self.program.buffers.push(BufferDesc { kind, size_bytes });
+        self.program.buffers.push(desc);
         Ok(BufferId(id))
     }
 

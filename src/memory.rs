@@ -7,8 +7,9 @@ pub use arena::{plan_arena, Usage};
 use arena::{as_reserved, Reserved};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::program::{BufferKind, Program};
+use crate::program::{Binding, BufferId, BufferKind, Program};
 use crate::tensor::DeviceLimits;
+use std::ops::Range;
 
 /// The device allocations of a delegate. Each is one memory object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -115,7 +116,8 @@ fn plan(
     let mut plan = MemoryPlan::default();
     let mut temporaries = Vec::new();
     for (index, desc) in program.buffers.iter().enumerate() {
-        if desc.size_bytes > limits.max_storage_buffer_range_bytes {
+        let image = matches!(desc.kind, BufferKind::WorkspaceImage(_));
+        if !image && desc.size_bytes > limits.max_storage_buffer_range_bytes {
             return Err(Error::new(
                 ErrorKind::OutOfMemory,
                 format!(
@@ -135,7 +137,7 @@ fn plan(
                 });
                 continue;
             }
-            BufferKind::Workspace => {
+            BufferKind::Workspace | BufferKind::WorkspaceImage(_) => {
                 // All convolutions share one workspace: every such buffer starts at 0.
                 plan.workspace_bytes = plan.workspace_bytes.max(desc.size_bytes);
                 plan.places.push(Place {
@@ -189,33 +191,56 @@ fn overflow() -> Error {
     )
 }
 
+/// What a dispatch touches, in bytes of a region.
+struct Touch {
+    buffer: BufferId,
+    region: Region,
+    /// All of the buffer: what its descriptor shows.
+    whole: Range<u64>,
+    /// What the kernel may touch.
+    exact: Range<u64>,
+    writes: bool,
+}
+
+impl Touch {
+    fn conflicts(&self, other: &Self) -> bool {
+        let meets = |a: &Range<u64>, b: &Range<u64>| a.start < b.end && b.start < a.end;
+        let shared = if self.buffer == other.buffer {
+            meets(&self.exact, &other.exact)
+        } else {
+            // Two buffers that took turns in the same bytes. Their kernels may touch different
+            // parts, but a descriptor counts as a use of all it shows.
+            meets(&self.whole, &other.whole)
+        };
+        self.region == other.region && (self.writes || other.writes) && shared
+    }
+}
+
 /// For each dispatch, whether a full memory barrier must stand before it: it touches bytes that an
 /// earlier dispatch wrote, or writes bytes that an earlier one read, with no barrier between. Works
 /// on memory ranges, not buffers: two buffers may share bytes after planning.
 pub fn hazards(program: &Program, plan: &MemoryPlan) -> Vec<bool> {
-    let mut open: Vec<(Region, u64, u64, bool)> = Vec::new();
+    let mut open: Vec<Touch> = Vec::new();
     program
         .dispatches
         .iter()
         .map(|dispatch| {
-            let touched: Vec<_> = dispatch
-                .bindings
+            let touch = |binding: &Binding| {
+                let place = plan.places[binding.buffer.0 as usize];
+                let at = place.offset_bytes;
+                let size_bytes = program.buffer(binding.buffer).size_bytes;
+                Touch {
+                    buffer: binding.buffer,
+                    region: place.region,
+                    whole: at..at + size_bytes,
+                    exact: at + binding.range_bytes.start..at + binding.range_bytes.end,
+                    writes: binding.access.writes(),
+                }
+            };
+            let touched: Vec<Touch> = dispatch.bindings.iter().map(touch).collect();
+            let wait = touched
                 .iter()
-                .map(|b| {
-                    let place = plan.places[b.buffer.0 as usize];
-                    let start = place.offset_bytes + b.range_bytes.start;
-                    (
-                        place.region,
-                        start,
-                        place.offset_bytes + b.range_bytes.end,
-                        b.access.writes(),
-                    )
-                })
-                .collect();
-            let wait = touched.iter().any(|&(region, start, end, writes)| {
-                open.iter()
-                    .any(|&(r, s, e, w)| r == region && s < end && start < e && (w || writes))
-            });
+                .any(|now| open.iter().any(|before| now.conflicts(before)));
             if wait {
                 open.clear();
             }

@@ -17,6 +17,28 @@ pub enum ConvChoice {
     Depthwise,
 }
 
+/// What holds im2col's columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ScratchStorage {
+    /// A buffer.
+    Buffer,
+    /// A 2-D image.
+    Texture2d,
+    /// A 3-D image.
+    Texture3d,
+}
+
+impl ScratchStorage {
+    /// Its name, as the option `scratch_storage` knows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Buffer => "buffer",
+            Self::Texture2d => "texture2d",
+            Self::Texture3d => "texture3d",
+        }
+    }
+}
+
 /// How much [`crate::log_sink`] prints.
 pub type LogLevel = log::LevelFilter;
 
@@ -27,6 +49,8 @@ pub struct Options {
     pub workspace_bytes: u64,
     /// The path of every convolution that can take it; `None` lets the planner choose.
     pub conv_algorithm: Option<ConvChoice>,
+    /// What holds im2col's columns where it can; `None` lets the planner choose.
+    pub scratch_storage: Option<ScratchStorage>,
     /// Index among all enumerated physical devices; `None` takes the best kind.
     pub device_index: Option<u32>,
     /// Whether fp16 tensors take 16 bits on devices that can; else they are 32-bit floats there.
@@ -49,6 +73,7 @@ impl Default for Options {
         Self {
             workspace_bytes: DEFAULT_WORKSPACE_BYTES,
             conv_algorithm: None,
+            scratch_storage: None,
             device_index: None,
             fp16_storage: true,
             share_workspace: false,
@@ -111,6 +136,21 @@ pub static KEYS: &[OptionKey] = &[
                 "direct" => Some(ConvChoice::Direct),
                 "pointwise" => Some(ConvChoice::Pointwise),
                 "depthwise" => Some(ConvChoice::Depthwise),
+                _ => return None,
+            };
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "scratch_storage",
+        allowed: "auto, buffer, texture2d or texture3d",
+        doc: "what holds the columns of im2col, where the device and the budget allow it (auto)",
+        parse: |options, value| {
+            options.scratch_storage = match value {
+                "auto" => None,
+                "buffer" => Some(ScratchStorage::Buffer),
+                "texture2d" => Some(ScratchStorage::Texture2d),
+                "texture3d" => Some(ScratchStorage::Texture3d),
                 _ => return None,
             };
             Some(())
@@ -277,6 +317,7 @@ mod tests {
             ("workspace_bytes", ""),
             ("workspace_bytes", "18446744073709551616"),
             ("conv_algorithm", "IM2COL"),
+            ("scratch_storage", "texture"),
             ("device_index", "4294967296"),
             ("validation", "yes"),
             ("log", "loud"),

@@ -4,8 +4,8 @@
 use crate::constant::Pack;
 use crate::graph::{ConstantId, ValueId};
 use crate::ops::conv2d::ConvReport;
-use crate::shader::Shader;
-use crate::tensor::{DType, Element};
+use crate::shader::{BindingKind, Shader};
+use crate::tensor::{DType, Element, ImageShape};
 use std::ops::Range;
 
 /// Index of a buffer in [`Program::buffers`].
@@ -19,6 +19,9 @@ pub enum BufferKind {
     Temporary,
     /// The convolution workspace: one memory object of its own, shared by all convolutions.
     Workspace,
+    /// The same memory as an image; its size is what the driver asks for it. Whatever the memory
+    /// held before is lost when a dispatch writes it.
+    WorkspaceImage(ImageShape),
     /// The constant [`Program::uploads`]`[i]`; written once at load.
     Constant(usize),
     /// A mutable buffer that starts as [`Program::uploads`]`[i]`; keeps its bytes between runs and
@@ -28,6 +31,16 @@ pub enum BufferKind {
     Input(usize),
     /// Host-visible staging of output `i`; read by the host after each run.
     Output(usize),
+}
+
+impl BufferKind {
+    /// How kernels bind it.
+    pub fn binding(self) -> BindingKind {
+        match self {
+            Self::WorkspaceImage(_) => BindingKind::Image,
+            _ => BindingKind::Buffer,
+        }
+    }
 }
 
 /// One buffer of a program.
@@ -79,7 +92,7 @@ pub struct Dispatch {
     pub spec: Vec<u32>,
     /// Push constants, 32-bit words.
     pub push: Vec<u32>,
-    /// Storage buffers of descriptor set 0, in binding order.
+    /// Storage buffers and images of descriptor set 0, in binding order.
     pub bindings: Vec<Binding>,
     /// Number of workgroups in x, y, z; none is 0.
     pub workgroups: [u32; 3],
@@ -149,7 +162,12 @@ impl Program {
     pub fn workspace_bytes(&self) -> u64 {
         self.buffers
             .iter()
-            .filter(|b| b.kind == BufferKind::Workspace)
+            .filter(|b| {
+                matches!(
+                    b.kind,
+                    BufferKind::Workspace | BufferKind::WorkspaceImage(_)
+                )
+            })
             .map(|b| b.size_bytes)
             .max()
             .unwrap_or(0)

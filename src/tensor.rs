@@ -1,7 +1,12 @@
 //! Element types, strided tensors, and what planners know of a device. Plain data.
 
+mod image;
+
+pub use image::{DeviceImages, ImageDimensions, ImageShape, Images, NoImages};
+
 use crate::error::{Error, Result};
 use crate::program::BufferId;
+use std::sync::Arc;
 
 /// Element type of a tensor in a program or at the host boundary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -218,6 +223,8 @@ pub struct DeviceLimits {
     pub storage_16bit: bool,
     /// Whether shaders may compute in fp16.
     pub arithmetic_16bit: bool,
+    /// Storage images.
+    pub images: DeviceImages,
 }
 
 impl DeviceLimits {
@@ -238,6 +245,7 @@ impl DeviceLimits {
             subgroup_size: 4,
             storage_16bit: false,
             arithmetic_16bit: false,
+            images: DeviceImages(Arc::new(NoImages)),
         }
     }
 }

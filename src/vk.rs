@@ -5,6 +5,7 @@
 //! [`Device`], so things end in the right order on every path, half-made ones included.
 
 mod device;
+mod image;
 mod instance;
 mod memory;
 mod physical;

@@ -3,8 +3,9 @@
 use etvk::error::ErrorKind;
 use etvk::ops::conv2d::plan::{tiles, MAX_TILES};
 use etvk::ops::conv2d::{plan_conv2d, ConvAlgorithm, ConvGeometry, ConvPlan};
-use etvk::options::{ConvChoice, Options};
-use etvk::tensor::{DeviceLimits, Element};
+use etvk::options::{ConvChoice, Options, ScratchStorage};
+use etvk::tensor::{DeviceImages, DeviceLimits, Element, ImageDimensions, ImageShape, Images};
+use std::sync::Arc;
 
 #[path = "common/random.rs"]
 mod random;
@@ -18,6 +19,65 @@ const CHOICES: [Option<ConvChoice>; 5] = [
     Some(ConvChoice::Pointwise),
     Some(ConvChoice::Depthwise),
 ];
+
+const STORAGES: [Option<ScratchStorage>; 4] = [
+    None,
+    Some(ScratchStorage::Buffer),
+    Some(ScratchStorage::Texture2d),
+    Some(ScratchStorage::Texture3d),
+];
+
+/// A device whose images take more memory than their texels.
+#[derive(Debug)]
+struct FakeImages {
+    max_2d: u32,
+    max_3d: u32,
+    /// Rows and layers are rounded up to so many bytes.
+    row_bytes: u64,
+    layer_bytes: u64,
+    /// And this is added.
+    more_bytes: u64,
+    half: bool,
+}
+
+impl FakeImages {
+    fn random(random: &mut Random) -> Self {
+        let power = |random: &mut Random, low, high| 1u32 << random.int(low, high);
+        Self {
+            max_2d: power(random, 2, 14),
+            max_3d: power(random, 2, 12),
+            row_bytes: power(random, 0, 16).into(),
+            layer_bytes: power(random, 0, 20).into(),
+            more_bytes: match random.int(0, 2) {
+                0 => 0,
+                _ => power(random, 0, 24).into(),
+            },
+            half: random.int(0, 1) == 1,
+        }
+    }
+}
+
+impl Images for FakeImages {
+    fn max_extent(&self, dimensions: ImageDimensions, element: Element) -> Option<[u32; 3]> {
+        if element == Element::F16 && !self.half {
+            return None;
+        }
+        Some(match dimensions {
+            ImageDimensions::Two => [self.max_2d, self.max_2d, 1],
+            ImageDimensions::Three => [self.max_3d; 3],
+        })
+    }
+
+    fn allocation_bytes(&self, image: ImageShape) -> Option<u64> {
+        let max = self.max_extent(image.dimensions, image.element)?;
+        let inside = image.extent.iter().zip(max).all(|(&e, m)| e > 0 && e <= m);
+        assert!(inside, "{image:?} exceeds {max:?}");
+        let [x, y, z] = image.extent.map(u64::from);
+        let row = (x * 4 * image.element.size_bytes()).next_multiple_of(self.row_bytes);
+        let layer = (row * y).next_multiple_of(self.layer_bytes);
+        Some(layer * z + self.more_bytes)
+    }
+}
 
 fn geometry() -> ConvGeometry {
     ConvGeometry {
@@ -98,6 +158,7 @@ fn any_options(random: &mut Random) -> Options {
             _ => 1 << random.int(8, 30),
         },
         conv_algorithm: CHOICES[usize::try_from(random.int(0, 4)).expect("small")],
+        scratch_storage: STORAGES[usize::try_from(random.int(0, 3)).expect("small")],
         ..Options::default()
     }
 }
@@ -107,12 +168,14 @@ fn any_geometry_gives_a_plan_within_limits_or_an_error() {
     let seed = std::env::var("ETVK_TEST_SEED").map_or(22_774, |s| s.parse().expect("a number"));
     let mut random = Random::new(seed);
     let (mut planned, mut tiled) = (0u32, 0u32);
+    let (mut in_2d, mut in_3d) = (0u32, 0u32);
     for round in 0..120_000 {
         let g = any_geometry(&mut random);
         let options = any_options(&mut random);
         let element = [Element::F32, Element::F16][round % 2];
         let mut limits = DeviceLimits::minimum();
         limits.max_storage_buffer_range_bytes = 1 << random.int(20, 32);
+        limits.images = DeviceImages(Arc::new(FakeImages::random(&mut random)));
         let what = || format!("ETVK_TEST_SEED={seed}, round {round}: {g:?} {options:?}");
         let result = plan_conv2d(&g, element, &limits, &options);
         assert_eq!(
@@ -136,11 +199,6 @@ fn any_geometry_gives_a_plan_within_limits_or_an_error() {
             what()
         );
         assert!(
-            plan.workspace_bytes <= limits.max_storage_buffer_range_bytes,
-            "{}",
-            what()
-        );
-        assert!(
             !plan.reason.is_empty() && g.h_out() > 0 && g.w_out() > 0,
             "{}",
             what()
@@ -148,6 +206,7 @@ fn any_geometry_gives_a_plan_within_limits_or_an_error() {
         if let ConvAlgorithm::Im2col {
             h_out_tile,
             w_out_tile,
+            image,
         } = plan.algorithm
         {
             tiled += 1;
@@ -157,6 +216,36 @@ fn any_geometry_gives_a_plan_within_limits_or_an_error() {
                 "{}",
                 what()
             );
+            match image {
+                None => assert!(
+                    plan.workspace_bytes <= limits.max_storage_buffer_range_bytes,
+                    "{}",
+                    what()
+                ),
+                Some(image) => {
+                    // The fake has checked the extents; what it allocates is what is counted.
+                    assert_eq!(
+                        limits.images.0.allocation_bytes(image),
+                        Some(plan.workspace_bytes),
+                        "{}",
+                        what()
+                    );
+                    let [x, y, z] = image.extent.map(u64::from);
+                    let (h, w) = (u64::from(h_out_tile), u64::from(w_out_tile));
+                    let groups = u64::from(g.groups);
+                    assert_eq!(x * 4 * groups, g.columns_per_pixel(), "{}", what());
+                    let want = match image.dimensions {
+                        ImageDimensions::Two => (h * w * groups, 1),
+                        ImageDimensions::Three => (w, h * groups),
+                    };
+                    assert_eq!((y, z), want, "{}", what());
+                    assert_eq!(image.element, element, "{}", what());
+                    match image.dimensions {
+                        ImageDimensions::Two => in_2d += 1,
+                        ImageDimensions::Three => in_3d += 1,
+                    }
+                }
+            }
             // Only whole rows, or parts of one: a tile is contiguous in the output.
             assert!(h_out_tile == 1 || w_out_tile == g.w_out(), "{}", what());
             assert!(g.groups <= limits.max_workgroup_count[2], "{}", what());
@@ -174,6 +263,7 @@ fn any_geometry_gives_a_plan_within_limits_or_an_error() {
     }
     // The generator must not only make nonsense.
     assert!(planned > 60_000 && tiled > 10_000, "{planned} {tiled}");
+    assert!(in_2d > 1000 && in_3d > 1000, "{in_2d} {in_3d}");
 }
 
 /// Tiles follow each other, end with the extent, and differ by at most 1.
@@ -205,6 +295,7 @@ fn table() {
     let im2col = |h_out_tile, w_out_tile| ConvAlgorithm::Im2col {
         h_out_tile,
         w_out_tile,
+        image: None,
     };
     let table = [
         // 256 rows in 10 tiles of 25 or 26, not nine of 28 and one of 4.
@@ -426,4 +517,111 @@ fn wrong_geometries_are_errors_with_numbers() {
     )
     .expect_err("huge");
     assert_eq!(e.kind, ErrorKind::Unsupported);
+}
+
+/// The geometry's K is 576: 144 texels, 2304 bytes per pixel.
+#[test]
+fn storages_give_way_in_order_and_say_why() {
+    let roomy = || FakeImages {
+        max_2d: 16_384,
+        max_3d: 2048,
+        row_bytes: 1,
+        layer_bytes: 1,
+        more_bytes: 0,
+        half: true,
+    };
+    let planned = |images: FakeImages, storage, workspace_bytes| {
+        let mut limits = DeviceLimits::minimum();
+        limits.images = DeviceImages(Arc::new(images));
+        let options = Options {
+            scratch_storage: Some(storage),
+            ..budget(workspace_bytes)
+        };
+        let plan = plan_conv2d(&geometry(), Element::F32, &limits, &options).expect("good");
+        let ConvAlgorithm::Im2col {
+            h_out_tile,
+            w_out_tile,
+            image,
+        } = plan.algorithm
+        else {
+            panic!("{plan:?}");
+        };
+        let extent = image.map(|image| image.extent);
+        ([h_out_tile, w_out_tile], extent, plan.reason)
+    };
+    let (flat, deep) = (ScratchStorage::Texture2d, ScratchStorage::Texture3d);
+    let mib = 1 << 20;
+    let (tile, extent, reason) = planned(roomy(), flat, 16 * mib);
+    assert_eq!(
+        (tile, extent),
+        ([43, 128], Some([144, 43 * 128, 1])),
+        "{reason}"
+    );
+    assert!(reason.contains("texture2d as asked"), "{reason}");
+    let (tile, extent, reason) = planned(roomy(), deep, 16 * mib);
+    assert_eq!(
+        (tile, extent),
+        ([43, 128], Some([144, 128, 43])),
+        "{reason}"
+    );
+    assert!(reason.contains("texture3d as asked"), "{reason}");
+    // Rows of 4 KiB: 32 rows of output instead of 56.
+    let wide_rows = FakeImages {
+        row_bytes: 4096,
+        ..roomy()
+    };
+    let (tile, _, reason) = planned(wide_rows, flat, 16 * mib);
+    assert_eq!(tile, [32, 128], "{reason}");
+    // Narrower than a row of output.
+    let small = FakeImages {
+        max_2d: 1000,
+        max_3d: 150,
+        ..roomy()
+    };
+    let (tile, extent, reason) = planned(small, flat, 16 * mib);
+    assert_eq!(
+        (tile, extent),
+        ([7, 128], Some([144, 7 * 128, 1])),
+        "{reason}"
+    );
+    let cut = FakeImages {
+        max_2d: 150,
+        max_3d: 147,
+        ..roomy()
+    };
+    let (tile, extent, reason) = planned(cut, flat, mib / 8);
+    assert_eq!((tile, extent), ([1, 43], Some([144, 43, 1])), "{reason}");
+    // K exceeds the 3-D extent, then both.
+    let shallow = FakeImages {
+        max_3d: 143,
+        ..roomy()
+    };
+    let (_, extent, reason) = planned(shallow, deep, 16 * mib);
+    assert_eq!(extent, Some([144, 43 * 128, 1]), "{reason}");
+    assert!(reason.contains("no texture3d: K / 4 = 144"), "{reason}");
+    let neither = FakeImages {
+        max_2d: 143,
+        max_3d: 143,
+        ..roomy()
+    };
+    let (tile, extent, reason) = planned(neither, deep, 16 * mib);
+    assert_eq!((tile, extent), ([43, 128], None), "{reason}");
+    for part in ["no texture3d: K", "no texture2d: K", "columns in buffer"] {
+        assert!(reason.contains(part), "{part}: {reason}");
+    }
+    // Padding alone exceeds the budget.
+    let padded = FakeImages {
+        more_bytes: 16 * mib,
+        ..roomy()
+    };
+    let (_, extent, reason) = planned(padded, flat, 16 * mib);
+    assert_eq!(extent, None, "{reason}");
+    assert!(reason.contains("for a pixel takes"), "{reason}");
+    // And nearly so: what is left is used.
+    let padded = FakeImages {
+        more_bytes: 16 * mib - 300_000,
+        ..roomy()
+    };
+    let (tile, extent, reason) = planned(padded, flat, 16 * mib);
+    assert_eq!((tile, extent), ([1, 128], Some([144, 128, 1])), "{reason}");
 }

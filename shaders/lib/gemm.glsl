@@ -3,6 +3,7 @@
 // device: results do not depend on how the rows were cut.
 #include "workgroup.glsl"
 #include "storage.glsl"
+#include "columns.glsl"
 
 // 1: rows of A start at multiples of 4 elements, so that 4 are read at once.
 layout(constant_id = 3) const uint A_VECTORS = 1;
@@ -13,9 +14,13 @@ layout(constant_id = 6) const uint ACTIVATION = 0;
 layout(constant_id = 7) const uint RESIDUAL = 0;
 layout(constant_id = 8) const uint LAST_ACTIVATION = 0;
 
-// a: [m, k] with row stride a_row; b: [k, b_row >= n padded to 4]; c: [m, n] with row stride c_row.
+// a: [m, k] with row stride a_row, or the columns of im2col as an image; b: [k, b_row >= n padded to 4]; c: [m, n] with row stride c_row.
+#ifdef COLUMNS_IMAGE
+layout(set = 0, binding = 0, COLUMNS_FORMAT) uniform readonly COLUMNS_IMAGE a_image;
+#else
 layout(std430, set = 0, binding = 0) readonly buffer A { STORAGE a[]; };
 layout(std430, set = 0, binding = 0) readonly buffer A4 { STORAGE4 a4[]; };
+#endif
 layout(std430, set = 0, binding = 1) readonly buffer B4 { STORAGE4 b4[]; };
 layout(std430, set = 0, binding = 2) writeonly buffer C { STORAGE c[]; };
 layout(std430, set = 0, binding = 2) writeonly buffer C4 { STORAGE4 c4[]; };
@@ -51,21 +56,52 @@ layout(push_constant) uniform Push {
 
 #include "epilogue.glsl"
 
+#ifdef COLUMNS_IMAGE
+#define A_ROW COLUMNS_AT
+
+// Start of row `row` of A. Offsets and distances of A count rows of columns along the last axis.
+A_ROW a_start(uint row) {
+  return columns_row(a_offset + gl_WorkGroupID.z * a_z, row, a_row);
+}
+
+// Elements at, ..., at + 3 of a row of A, all of them inside the row; `at` is a multiple of 4.
+vec4 load_a(A_ROW start, uint at) {
+  start.x = int(at >> 2);
+  return imageLoad(a_image, start);
+}
+
+float load_a_single(A_ROW start, uint at) {
+  return load_a(start, at)[at & 3u];
+}
+
+// The last `count` < 4 elements of a row of A, then zeros: as im2col has padded it.
+vec4 load_a_tail(A_ROW start, uint at, uint count) {
+  return load_a(start, at);
+}
+#else
+#define A_ROW uint
+
 // First element of row `row` of A.
-uint a_start(uint row) {
+A_ROW a_start(uint row) {
   return a_offset + gl_WorkGroupID.z * a_z + row * a_row;
 }
 
 // Elements at, ..., at + 3 of a row of A, all of them inside the row.
-vec4 load_a(uint at) {
+vec4 load_a(A_ROW start, uint at) {
+  at += start;
   if (A_VECTORS != 0) {
     return vec4(a4[at >> 2]);
   }
   return vec4(a[at], a[at + 1], a[at + 2], a[at + 3]);
 }
 
+float load_a_single(A_ROW start, uint at) {
+  return float(a[start + at]);
+}
+
 // The last `count` < 4 elements of a row of A, then zeros: what lies behind a row may be NaN.
-vec4 load_a_tail(uint at, uint count) {
+vec4 load_a_tail(A_ROW start, uint at, uint count) {
+  at += start;
   vec4 x = vec4(0.0);
   x.x = float(a[at]);
   if (count > 1) {
@@ -76,6 +112,7 @@ vec4 load_a_tail(uint at, uint count) {
   }
   return x;
 }
+#endif
 
 // Columns 4 * column4.. of row `row` of B.
 vec4 load_b(uint row, uint column4) {

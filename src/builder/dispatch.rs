@@ -100,8 +100,16 @@ impl ProgramBuilder<'_> {
                 info.name
             )))
         };
-        if bindings.len() != info.bindings {
-            return refuse("bindings", bindings.len(), info.bindings);
+        if bindings.len() != info.bindings.len() {
+            return refuse("bindings", bindings.len(), info.bindings.len());
+        }
+        for (at, (bind, &kind)) in bindings.iter().zip(info.bindings).enumerate() {
+            if self.program.buffer(bind.buffer).kind.binding() != kind {
+                return Err(Error::internal(format!(
+                    "{}: binding {at} is not the {kind:?} that the kernel has",
+                    info.name
+                )));
+            }
         }
         if push.len() != info.push_words as usize {
             return refuse("push words", push.len(), info.push_words as usize);

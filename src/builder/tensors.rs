@@ -5,8 +5,8 @@ use crate::constant::Pack;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ValueId;
 use crate::ops::copy;
-use crate::program::{BufferId, BufferKind, Upload};
-use crate::tensor::{dense_strides, DType, Element, Layout, Tensor};
+use crate::program::{BufferDesc, BufferId, BufferKind, Upload};
+use crate::tensor::{dense_strides, DType, Element, ImageShape, Layout, Tensor};
 
 /// What a kernel asks of a tensor that it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -145,13 +145,35 @@ impl ProgramBuilder<'_> {
 
     /// The convolution workspace, `size_bytes` of it.
     pub fn workspace(&mut self, size_bytes: u64) -> Result<BufferId> {
+        self.check_workspace(size_bytes)?;
+        self.buffer(BufferKind::Workspace, Element::F32, size_bytes.div_ceil(4))
+    }
+
+    /// The convolution workspace as an image that takes `size_bytes` of it.
+    pub fn workspace_image(&mut self, image: ImageShape, size_bytes: u64) -> Result<BufferId> {
+        self.check_workspace(size_bytes)?;
+        self.desc(BufferDesc {
+            kind: BufferKind::WorkspaceImage(image),
+            size_bytes,
+        })
+    }
+
+    /// The image that `id` is, if it is one.
+    pub fn image(&self, id: BufferId) -> Option<ImageShape> {
+        match self.program.buffer(id).kind {
+            BufferKind::WorkspaceImage(image) => Some(image),
+            _ => None,
+        }
+    }
+
+    fn check_workspace(&self, size_bytes: u64) -> Result<()> {
         if size_bytes > self.options.workspace_bytes {
             return Err(Error::internal(format!(
                 "{size_bytes} bytes of workspace asked, the budget is {}",
                 self.options.workspace_bytes
             )));
         }
-        self.buffer(BufferKind::Workspace, Element::F32, size_bytes.div_ceil(4))
+        Ok(())
     }
 
     /// The tensor that `id` becomes: `dims` in `layout`, to be written by the next dispatches.

@@ -3,8 +3,9 @@
 use super::Delegate;
 use crate::ops::conv2d::plan::ConvAlgorithm;
 use crate::ops::conv2d::ConvReport;
+use crate::options::ScratchStorage;
 use crate::program::{Port, PortKind};
-use crate::tensor::DType;
+use crate::tensor::{DType, ImageDimensions, ImageShape};
 use std::fmt::Write as _;
 
 /// A JSON object or array being written. Numbers, strings and nested values only.
@@ -93,6 +94,14 @@ fn algorithm_name(algorithm: ConvAlgorithm) -> &'static str {
     }
 }
 
+fn scratch_storage(image: Option<ImageShape>) -> ScratchStorage {
+    match image.map(|image| image.dimensions) {
+        None => ScratchStorage::Buffer,
+        Some(ImageDimensions::Two) => ScratchStorage::Texture2d,
+        Some(ImageDimensions::Three) => ScratchStorage::Texture3d,
+    }
+}
+
 fn dtype_name(dtype: DType) -> &'static str {
     match dtype {
         DType::Bool => "bool",
@@ -140,11 +149,16 @@ fn convolution(report: &ConvReport) -> String {
     if let ConvAlgorithm::Im2col {
         h_out_tile,
         w_out_tile,
+        image,
     } = report.algorithm
     {
         json = json
             .raw("h_out_tile", h_out_tile)
-            .raw("w_out_tile", w_out_tile);
+            .raw("w_out_tile", w_out_tile)
+            .string("scratch_storage", scratch_storage(image).name());
+        if let Some(image) = image {
+            json = json.list("scratch_extent", &image.extent);
+        }
     }
     json.raw("tile_count", report.tile_count)
         .raw("dispatch_count", report.dispatch_count)

@@ -257,6 +257,7 @@ pub(super) fn convolution(report: &ConvReport) -> etvk_convolution {
         ConvAlgorithm::Im2col {
             h_out_tile,
             w_out_tile,
+            ..
         } => (
             etvk_conv_algorithm::ETVK_CONV_IM2COL,
             [h_out_tile, w_out_tile],

@@ -9,12 +9,12 @@ pub use finish::{Finish, Steps};
 use crate::builder::{Bind, DispatchDesc, ProgramBuilder};
 use crate::error::{Error, Result};
 use crate::program::{Access, BufferId};
-use crate::shader::Shader;
 use crate::tensor::{Element, Tensor};
 use kernel::Kernel;
 use std::ops::Range;
 
-/// A matrix, or a batch of them, in a buffer. Numbers are elements.
+/// A matrix, or a batch of them, in a buffer. Numbers are elements. Left operands may be an image
+/// instead: see `shaders/lib/columns.glsl`; numbers are then rows of the image.
 #[derive(Clone, Debug)]
 pub struct Matrix {
     /// The memory.
@@ -159,26 +159,21 @@ fn emit_batch(
     push.extend([gemm.alpha.to_bits(), beta.to_bits()]);
     push.extend(finish.push());
 
-    let a_bind = Bind::range(a.buffer, Access::Read, a.range_bytes.clone());
-    let read = |tensor: Option<&Tensor>| tensor.map_or_else(|| a_bind.clone(), Bind::read);
+    let b_bind = Bind::range(b.buffer, Access::Read, b.range_bytes.clone());
+    let read = |tensor: Option<&Tensor>| tensor.map_or_else(|| b_bind.clone(), Bind::read);
     let bindings = vec![
-        a_bind.clone(),
-        Bind::range(b.buffer, Access::Read, b.range_bytes.clone()),
+        Bind::range(a.buffer, Access::Read, a.range_bytes.clone()),
+        b_bind.clone(),
         Bind::range(c.buffer, Access::Write, c.range_bytes.clone()),
-        // Absent operands show A in their place and are never read.
+        // Absent operands show B in their place and are never read.
         read(gemm.bias.map(|bias| &bias.tensor)),
         read(finish.slope.as_ref()),
         match &finish.residual {
             Some(other) => Bind::range(other.buffer, Access::Read, c.range_bytes.clone()),
-            None => a_bind.clone(),
+            None => b_bind,
         },
     ];
-    let shader = match (kernel, half) {
-        (Kernel::Register { .. }, false) => Shader::GemmRegisterF32,
-        (Kernel::Register { .. }, true) => Shader::GemmRegisterF16,
-        (Kernel::Tiled { .. }, false) => Shader::GemmTiledF32,
-        (Kernel::Tiled { .. }, true) => Shader::GemmTiledF16,
-    };
+    let shader = kernel.shader(half, program.image(a.buffer).map(|image| image.dimensions));
     let [x, y, _] = program.line(kernel.lines(gemm.m, gemm.n), kernel.lines_per_workgroup())?;
     program.dispatch(DispatchDesc {
         shader,

@@ -1,6 +1,7 @@
 //! The open device: its features and its queue. One per physical device, shared by
 //! all delegates; the last one to go destroys it.
 
+use super::image::ImageFacts;
 use super::instance::{offers, Instance, Validation, LIFETIME};
 use super::memory::buffer_info;
 use super::physical::{candidate, choose, describe, Candidate};
@@ -9,7 +10,7 @@ use super::workspace::Shared;
 use super::{failure, lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
-use crate::tensor::DeviceLimits;
+use crate::tensor::{DeviceImages, DeviceLimits};
 use ash::{ext, khr, vk};
 use gpu_allocator::vulkan::{Allocator, AllocatorCreateDesc};
 use std::ffi::{c_char, CString};
@@ -31,11 +32,13 @@ pub struct Device {
     names: Option<ext::debug_utils::Device>,
     limits: DeviceLimits,
     max_bindings: u32,
+    /// Memory types that a buffer and all images can share.
+    pub(super) shared_memory_types: u32,
     granularity_bytes: u64,
     name: String,
     index: usize,
     lost: AtomicBool,
-    instance: Arc<Instance>,
+    pub(super) instance: Arc<Instance>,
 }
 
 static SHARED: Mutex<Vec<Weak<Device>>> = Mutex::new(Vec::new());
@@ -75,12 +78,13 @@ impl Device {
         if let Some(device) = alive.iter().find(good) {
             return Ok(device.clone());
         }
-        let device = Arc::new(Self::create(
-            instance,
-            physical[index],
-            index,
-            queue_family,
-        )?);
+        let mut device = Self::create(instance, physical[index], index, queue_family)?;
+        let facts = ImageFacts::ask(&device, physical[index]);
+        device.shared_memory_types = facts.shared_types;
+        let device = Arc::new_cyclic(|weak| {
+            device.limits.images = DeviceImages(Arc::new(facts.of(weak.clone())));
+            device
+        });
         shared.push(Arc::downgrade(&device));
         log::info!("device {index}: {}", device.name);
         Ok(device)
@@ -147,7 +151,7 @@ impl Device {
         })
         .map_err(|e| Error::internal(format!("gpu-allocator: {e}")))
         .and_then(|allocator| Ok((allocator, granularity(&handle)?, Pipelines::new(&handle)?)));
-        let (allocator, granularity_bytes, pipelines) = match parts {
+        let (allocator, (granularity_bytes, buffer_types), pipelines) = match parts {
             Ok(parts) => parts,
             Err(error) => {
                 // SAFETY: nothing was made from the device that is still alive.
@@ -180,6 +184,7 @@ impl Device {
             names,
             limits,
             max_bindings,
+            shared_memory_types: buffer_types,
             granularity_bytes,
             name,
             index,
@@ -291,8 +296,8 @@ impl Drop for Device {
     }
 }
 
-/// What a buffer of one byte is rounded up to.
-fn granularity(device: &ash::Device) -> Result<u64> {
+/// What a buffer of one byte is rounded up to, and the memory types of buffers.
+fn granularity(device: &ash::Device) -> Result<(u64, u32)> {
     // SAFETY: the device is alive; the buffer is destroyed at once and was used by nothing.
     unsafe {
         let buffer = device
@@ -300,6 +305,9 @@ fn granularity(device: &ash::Device) -> Result<u64> {
             .map_err(|e| failure("vkCreateBuffer", e))?;
         let requirements = device.get_buffer_memory_requirements(buffer);
         device.destroy_buffer(buffer, None);
-        Ok(requirements.size.max(requirements.alignment).max(1))
+        Ok((
+            requirements.size.max(requirements.alignment).max(1),
+            requirements.memory_type_bits,
+        ))
     }
 }

@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub(super) enum Purpose {
     /// Only the device.
     Device,
+    /// Only the device, as a buffer and as images in turn.
+    Aliased,
     /// The host writes, the device reads in place.
     HostToDevice,
     /// The host writes, the device copies from it once.
@@ -31,6 +33,9 @@ const LARGE_WINDOW_BYTES: u64 = 1 << 30;
 pub(super) struct Buffer {
     handle: vk::Buffer,
     allocation: Option<Allocation>,
+    /// Instead of an allocation: memory that images may alias. The allocator's dedicated memory
+    /// may only hold the buffer that it is dedicated to.
+    aliased: vk::DeviceMemory,
     size_bytes: u64,
     allocated_bytes: u64,
     coherent: bool,
@@ -55,6 +60,7 @@ impl Buffer {
         let mut buffer = Self {
             handle,
             allocation: None,
+            aliased: vk::DeviceMemory::null(),
             size_bytes,
             allocated_bytes: 0,
             coherent: true,
@@ -85,6 +91,9 @@ impl Buffer {
         }
         let types = device.memory.memory_types_as_slice();
         let heaps = device.memory.memory_heaps_as_slice();
+        if purpose == Purpose::Aliased {
+            requirements.memory_type_bits &= device.shared_memory_types;
+        }
         let wanted = preferences(purpose, limits.class);
         let kind = choose_type(types, heaps, requirements.memory_type_bits, wanted)
             .ok_or_else(|| Error::internal(format!("{name}: no memory type fits")))?;
@@ -94,6 +103,9 @@ impl Buffer {
             .map_or(0, |heap| heap.size);
         if size > heap_bytes {
             return Err(too_large("the heap", heap_bytes));
+        }
+        if purpose == Purpose::Aliased {
+            return self.allocate_aliased(name, size, kind);
         }
         // The allocator's own preferences know neither ReBAR nor host-cached memory without
         // coherence: leave it one type to choose from.
@@ -123,6 +135,34 @@ impl Buffer {
                 .bind_buffer_memory(self.handle, memory, offset)
         };
         device.check("vkBindBufferMemory", bound)
+    }
+
+    /// Exactly `size_bytes` of memory type `kind`, for nothing in particular.
+    fn allocate_aliased(&mut self, name: &str, size_bytes: u64, kind: usize) -> Result<()> {
+        let device = &self.device;
+        let info = vk::MemoryAllocateInfo::default()
+            .allocation_size(size_bytes)
+            .memory_type_index(u32::try_from(kind).unwrap_or(u32::MAX));
+        // SAFETY: the device is alive; size and type are within its limits.
+        let allocated = unsafe { device.handle.allocate_memory(&info, None) };
+        let place = || format!("{name}: allocating {size_bytes} bytes of device memory");
+        self.aliased = device
+            .check("vkAllocateMemory", allocated)
+            .map_err(|e| e.context(place()))?;
+        self.allocated_bytes = size_bytes;
+        device.name_object(self.aliased, name);
+        // SAFETY: buffer and memory are of this device, and the buffer is not bound yet.
+        let bound = unsafe {
+            device
+                .handle
+                .bind_buffer_memory(self.handle, self.aliased, 0)
+        };
+        device.check("vkBindBufferMemory", bound)
+    }
+
+    /// The memory that images may share; null unless the purpose says so.
+    pub(super) fn aliased_memory(&self) -> vk::DeviceMemory {
+        self.aliased
     }
 
     pub(super) fn handle(&self) -> vk::Buffer {
@@ -193,6 +233,8 @@ impl Drop for Buffer {
         // SAFETY: whoever submitted work on this buffer has waited for it. Buffer first, so that
         // no live object refers to freed memory.
         unsafe { self.device.handle.destroy_buffer(self.handle, None) };
+        // SAFETY: as above; null is ignored.
+        unsafe { self.device.handle.free_memory(self.aliased, None) };
         if let Some(allocation) = self.allocation.take() {
             if let Err(error) = lock(&self.device.allocator).free(allocation) {
                 log::error!("freeing device memory: {error}");
@@ -259,7 +301,7 @@ fn preferences(purpose: Purpose, class: DeviceClass) -> Vec<Wanted> {
         min_heap_bytes: 0,
     };
     match purpose {
-        Purpose::Device => vec![plain(P::DEVICE_LOCAL), plain(P::empty())],
+        Purpose::Device | Purpose::Aliased => vec![plain(P::DEVICE_LOCAL), plain(P::empty())],
         Purpose::HostToDevice => {
             // Where host and device share their memory, any window is large enough.
             let shared = matches!(class, DeviceClass::Integrated | DeviceClass::Cpu);

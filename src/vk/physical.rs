@@ -1,9 +1,10 @@
 //! Physical devices: which one to take, and what it can do.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::tensor::{DeviceClass, DeviceLimits};
+use crate::tensor::{DeviceClass, DeviceImages, DeviceLimits, NoImages};
 use ash::vk;
 use std::ffi::CStr;
+use std::sync::Arc;
 
 /// What choosing needs to know of a physical device.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +91,7 @@ pub(super) fn choose(candidates: &[Candidate], asked: Option<u32>) -> Result<(us
         })
 }
 
-/// The limits (16-bit features left off), the storage buffers per dispatch, and the name.
+/// The limits (16-bit features and images left off), the storage buffers per dispatch, and the name.
 pub(super) fn describe(
     instance: &ash::Instance,
     physical: vk::PhysicalDevice,
@@ -118,6 +119,7 @@ pub(super) fn describe(
         subgroup_size: subgroup.subgroup_size,
         storage_16bit: false,
         arithmetic_16bit: false,
+        images: DeviceImages(Arc::new(NoImages)),
     };
     let bindings = raw
         .max_per_stage_descriptor_storage_buffers

@@ -4,7 +4,7 @@ use super::device::Device;
 use super::{failure, lock};
 use crate::error::{Error, Result};
 use crate::program::{Dispatch, Program};
-use crate::shader::Shader;
+use crate::shader::{BindingKind, Shader};
 use ash::vk;
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -17,6 +17,17 @@ pub(super) struct Bound {
     pub(super) set_layout: vk::DescriptorSetLayout,
 }
 
+/// What a kernel binds as 0, 1, 2, ...
+type Bindings = &'static [BindingKind];
+
+/// The descriptor type of `kind`.
+pub(super) fn descriptor_type(kind: BindingKind) -> vk::DescriptorType {
+    match kind {
+        BindingKind::Buffer => vk::DescriptorType::STORAGE_BUFFER,
+        BindingKind::Image => vk::DescriptorType::STORAGE_IMAGE,
+    }
+}
+
 /// All pipelines of a device. They live as long as it does.
 pub(super) struct Pipelines {
     cache: vk::PipelineCache,
@@ -26,10 +37,9 @@ pub(super) struct Pipelines {
 #[derive(Default)]
 struct Made {
     modules: HashMap<Shader, vk::ShaderModule>,
-    /// By number of storage buffers.
-    set_layouts: HashMap<u32, vk::DescriptorSetLayout>,
-    /// By number of storage buffers and of push words.
-    layouts: HashMap<(u32, u32), vk::PipelineLayout>,
+    set_layouts: HashMap<Bindings, vk::DescriptorSetLayout>,
+    /// By bindings and number of push words.
+    layouts: HashMap<(Bindings, u32), vk::PipelineLayout>,
     pipelines: HashMap<(Shader, Vec<u32>), vk::Pipeline>,
 }
 
@@ -71,12 +81,12 @@ impl Pipelines {
             .dispatches
             .iter()
             .map(|dispatch| {
-                let (bindings, words) = interface(dispatch.shader)?;
+                let (bindings, words) = interface(dispatch.shader);
                 let key = (dispatch.shader, dispatch.spec.clone());
                 Ok(Bound {
                     pipeline: *made.pipelines.get(&key).ok_or_else(lost)?,
                     layout: *made.layouts.get(&(bindings, words)).ok_or_else(lost)?,
-                    set_layout: *made.set_layouts.get(&bindings).ok_or_else(lost)?,
+                    set_layout: *made.set_layouts.get(bindings).ok_or_else(lost)?,
                 })
             })
             .collect()
@@ -196,15 +206,16 @@ impl Made {
         Ok(module)
     }
 
-    fn set_layout(&mut self, device: &Device, count: u32) -> Result<vk::DescriptorSetLayout> {
-        if let Some(&layout) = self.set_layouts.get(&count) {
+    fn set_layout(&mut self, device: &Device, kinds: Bindings) -> Result<vk::DescriptorSetLayout> {
+        if let Some(&layout) = self.set_layouts.get(kinds) {
             return Ok(layout);
         }
-        let bindings: Vec<vk::DescriptorSetLayoutBinding<'_>> = (0..count)
-            .map(|binding| {
+        let bindings: Vec<vk::DescriptorSetLayoutBinding<'_>> = (0u32..)
+            .zip(kinds)
+            .map(|(binding, &kind)| {
                 vk::DescriptorSetLayoutBinding::default()
                     .binding(binding)
-                    .descriptor_type(vk::DescriptorType::STORAGE_BUFFER)
+                    .descriptor_type(descriptor_type(kind))
                     .descriptor_count(1)
                     .stage_flags(vk::ShaderStageFlags::COMPUTE)
             })
@@ -213,12 +224,12 @@ impl Made {
         // SAFETY: the device is alive; the bindings outlive the call.
         let created = unsafe { device.handle.create_descriptor_set_layout(&info, None) };
         let layout = device.check("vkCreateDescriptorSetLayout", created)?;
-        self.set_layouts.insert(count, layout);
+        self.set_layouts.insert(kinds, layout);
         Ok(layout)
     }
 
     fn layout(&mut self, device: &Device, shader: Shader) -> Result<vk::PipelineLayout> {
-        let (bindings, words) = interface(shader)?;
+        let (bindings, words) = interface(shader);
         if let Some(&layout) = self.layouts.get(&(bindings, words)) {
             return Ok(layout);
         }
@@ -238,21 +249,19 @@ impl Made {
     }
 }
 
-/// Storage buffers and push words of `shader`.
-fn interface(shader: Shader) -> Result<(u32, u32)> {
+/// Bindings and push words of `shader`.
+fn interface(shader: Shader) -> (Bindings, u32) {
     let info = shader.info();
-    let bindings = u32::try_from(info.bindings)
-        .map_err(|_| Error::internal(format!("{}: too many bindings", info.name)))?;
-    Ok((bindings, info.push_words))
+    (info.bindings, info.push_words)
 }
 
 /// Everything that Vulkan would leave undefined: the dispatch against its kernel and the device.
 fn check(device: &Device, program: &Program, dispatch: &Dispatch) -> Result<()> {
     let info = dispatch.shader.info();
     let limits = device.limits();
-    let (bindings, words) = interface(dispatch.shader)?;
+    let (bindings, words) = interface(dispatch.shader);
     let counts = [
-        ("bindings", dispatch.bindings.len(), info.bindings),
+        ("bindings", dispatch.bindings.len(), bindings.len()),
         (
             "push words",
             dispatch.push.len(),
@@ -273,21 +282,27 @@ fn check(device: &Device, program: &Program, dispatch: &Dispatch) -> Result<()> 
             info.spec_constants.max(3)
         )));
     }
-    if dispatch
-        .bindings
-        .iter()
-        .any(|b| usize::try_from(b.buffer.0).map_or(true, |index| index >= program.buffers.len()))
-    {
-        return Err(Error::internal(
-            "a binding names a buffer that does not exist",
-        ));
+    for (bind, &kind) in dispatch.bindings.iter().zip(bindings) {
+        let buffer = usize::try_from(bind.buffer.0)
+            .ok()
+            .and_then(|index| program.buffers.get(index))
+            .ok_or_else(|| Error::internal("a binding names a buffer that does not exist"))?;
+        if buffer.kind.binding() != kind {
+            return Err(Error::internal(format!(
+                "{:?} is bound where the kernel has an {kind:?}",
+                buffer.kind
+            )));
+        }
     }
+    // Every device has room for four images; no kernel binds more than one.
+    let buffers = bindings.iter().filter(|&&k| k == BindingKind::Buffer);
+    let buffers = u32::try_from(buffers.count()).unwrap_or(u32::MAX);
     let over = |what: String, limit: String| {
         Error::unsupported(format!("{what} exceed the device's limit of {limit}"))
     };
-    if bindings > device.max_bindings() {
+    if buffers > device.max_bindings() {
         return Err(over(
-            format!("{bindings} storage buffers"),
+            format!("{buffers} storage buffers"),
             device.max_bindings().to_string(),
         ));
     }

@@ -1,18 +1,33 @@
 //! Program + memory plan -> a command buffer that is recorded once and submitted again and again.
 
 use super::device::Device;
+use super::image::Image;
 use super::memory::Buffer;
-use super::pipeline::{Bound, Pipelines};
+use super::pipeline::{descriptor_type, Bound, Pipelines};
 use crate::error::{Error, Result};
 use crate::memory::hazards;
 use crate::memory::{MemoryPlan, Region};
-use crate::program::Program;
+use crate::program::{BufferKind, Dispatch, Program};
+use crate::shader::BindingKind;
+use crate::tensor::ImageShape;
 use ash::vk;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A descriptor as it lies in memory: region, offset, size.
-pub(super) type Slot = (Region, u64, u64);
+/// A descriptor as it lies in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Slot {
+    /// Region, offset, size.
+    Buffer(Region, u64, u64),
+    /// An image in the workspace.
+    Image(ImageShape),
+}
+
+/// What a descriptor is written from.
+enum Shown {
+    Buffer([vk::DescriptorBufferInfo; 1]),
+    Image([vk::DescriptorImageInfo; 1]),
+}
 
 /// The commands of one program. The session that it was recorded from must outlive its use.
 pub struct Recording {
@@ -22,6 +37,8 @@ pub struct Recording {
     barriers: usize,
     /// Which buffer it uses as workspace; `None` without any.
     pub(super) workspace_generation: Option<u64>,
+    /// The workspace as images. Only the one that was written last has contents.
+    images: HashMap<ImageShape, Image>,
     device: Arc<Device>,
 }
 
@@ -45,8 +62,10 @@ impl Recording {
             descriptor_pool: vk::DescriptorPool::null(),
             barriers: 0,
             workspace_generation: None,
+            images: HashMap::new(),
             device: device.clone(),
         };
+        recording.make_images(source)?;
         let sets = recording.descriptor_sets(source, &bound)?;
         recording.record(source, &bound, &sets)?;
         Ok(recording)
@@ -59,6 +78,27 @@ impl Recording {
     /// Barriers between its dispatches.
     pub fn barriers(&self) -> usize {
         self.barriers
+    }
+
+    fn make_images(&mut self, source: &Source<'_>) -> Result<()> {
+        for slot in source.slots {
+            let Slot::Image(shape) = *slot else {
+                continue;
+            };
+            if self.images.contains_key(&shape) {
+                continue;
+            }
+            let needs = self.device.limits().images.0.allocation_bytes(shape);
+            let memory = (source.buffer_of)(Region::Workspace)
+                .filter(|w| needs.is_some_and(|needs| needs <= w.allocated_bytes()))
+                .ok_or_else(|| {
+                    Error::internal(format!("{shape:?} of {needs:?} bytes has no memory"))
+                })?
+                .aliased_memory();
+            let image = Image::new(&self.device, shape, memory)?;
+            self.images.insert(shape, image);
+        }
+        Ok(())
     }
 
     /// One set per distinct list of bindings; returns the set of every dispatch.
@@ -95,10 +135,21 @@ impl Recording {
         }
         let count =
             |n: usize| u32::try_from(n).map_err(|_| Error::internal("too many descriptors"));
-        let sizes = [vk::DescriptorPoolSize {
-            ty: vk::DescriptorType::STORAGE_BUFFER,
-            descriptor_count: count(descriptors)?,
-        }];
+        let images = lists.iter().flatten();
+        let images = images.filter(|s| matches!(s, Slot::Image(_))).count();
+        let sizes: Vec<_> = [
+            (BindingKind::Buffer, descriptors - images),
+            (BindingKind::Image, images),
+        ]
+        .into_iter()
+        .filter(|&(_, n)| n > 0)
+        .map(|(kind, n)| {
+            Ok(vk::DescriptorPoolSize {
+                ty: descriptor_type(kind),
+                descriptor_count: count(n)?,
+            })
+        })
+        .collect::<Result<_>>()?;
         let info = vk::DescriptorPoolCreateInfo::default()
             .max_sets(count(lists.len())?)
             .pool_sizes(&sizes);
@@ -112,44 +163,73 @@ impl Recording {
         // SAFETY: the pool was made for exactly these sets; the layouts live with the device.
         let allocated = unsafe { device.handle.allocate_descriptor_sets(&info) };
         let sets = device.check("vkAllocateDescriptorSets", allocated)?;
-        let mut infos: Vec<Vec<vk::DescriptorBufferInfo>> = Vec::with_capacity(lists.len());
+        let mut shown: Vec<Vec<Shown>> = Vec::with_capacity(lists.len());
         for list in &lists {
-            let one = |&(region, offset, range): &Slot| {
-                let buffer = (source.buffer_of)(region)
-                    .ok_or_else(|| Error::internal(format!("{region:?} has no memory")))?;
-                let inside = offset
-                    .checked_add(range)
-                    .is_some_and(|end| end <= buffer.size_bytes());
-                if !inside {
-                    return Err(Error::internal(format!(
-                        "bytes {offset}..+{range} lie outside {region:?} of {} bytes",
-                        buffer.size_bytes()
-                    )));
-                }
-                Ok(vk::DescriptorBufferInfo {
-                    buffer: buffer.handle(),
-                    offset,
-                    range,
-                })
-            };
-            infos.push(list.iter().map(one).collect::<Result<_>>()?);
+            let list = list.iter().map(|&slot| self.show(source, slot));
+            shown.push(list.collect::<Result<_>>()?);
         }
-        let writes: Vec<vk::WriteDescriptorSet<'_>> = sets
-            .iter()
-            .zip(&infos)
-            .filter(|(_, infos)| !infos.is_empty())
-            .map(|(&set, infos)| {
-                // Consecutive bindings of one type are written as one array.
-                vk::WriteDescriptorSet::default()
+        let mut writes: Vec<vk::WriteDescriptorSet<'_>> = Vec::with_capacity(descriptors);
+        for (&set, shown) in sets.iter().zip(&shown) {
+            for (binding, shown) in (0u32..).zip(shown) {
+                let write = vk::WriteDescriptorSet::default()
                     .dst_set(set)
-                    .dst_binding(0)
-                    .descriptor_type(vk::DescriptorType::STORAGE_BUFFER)
-                    .buffer_info(infos)
-            })
-            .collect();
+                    .dst_binding(binding);
+                writes.push(match shown {
+                    Shown::Buffer(info) => write
+                        .descriptor_type(descriptor_type(BindingKind::Buffer))
+                        .buffer_info(info),
+                    Shown::Image(info) => write
+                        .descriptor_type(descriptor_type(BindingKind::Image))
+                        .image_info(info),
+                });
+            }
+        }
         // SAFETY: sets and buffers are of this device, and no set is in use yet.
         unsafe { device.handle.update_descriptor_sets(&writes, &[]) };
         Ok(used.into_iter().map(|index| sets[index]).collect())
+    }
+
+    fn show(&self, source: &Source<'_>, slot: Slot) -> Result<Shown> {
+        let (region, offset, range) = match slot {
+            Slot::Buffer(region, offset, range) => (region, offset, range),
+            Slot::Image(shape) => {
+                let image = self
+                    .images
+                    .get(&shape)
+                    .ok_or_else(|| Error::internal(format!("{shape:?} was not made")))?;
+                return Ok(Shown::Image([vk::DescriptorImageInfo::default()
+                    .image_view(image.view())
+                    .image_layout(vk::ImageLayout::GENERAL)]));
+            }
+        };
+        let buffer = (source.buffer_of)(region)
+            .ok_or_else(|| Error::internal(format!("{region:?} has no memory")))?;
+        let inside = offset
+            .checked_add(range)
+            .is_some_and(|end| end <= buffer.size_bytes());
+        if !inside {
+            return Err(Error::internal(format!(
+                "bytes {offset}..+{range} lie outside {region:?} of {} bytes",
+                buffer.size_bytes()
+            )));
+        }
+        Ok(Shown::Buffer([vk::DescriptorBufferInfo {
+            buffer: buffer.handle(),
+            offset,
+            range,
+        }]))
+    }
+
+    /// The image that `dispatch` writes, if any: the memory may last have been another one.
+    fn claimed(&self, source: &Source<'_>, dispatch: &Dispatch) -> Option<&Image> {
+        dispatch
+            .bindings
+            .iter()
+            .filter(|b| b.access.writes())
+            .find_map(|b| match source.program.buffer(b.buffer).kind {
+                BufferKind::WorkspaceImage(shape) => self.images.get(&shape),
+                _ => None,
+            })
     }
 
     fn record(
@@ -174,8 +254,9 @@ impl Recording {
             barrier(&device, commands, Edge::Start);
             let mut last: Option<(vk::Pipeline, vk::DescriptorSet)> = None;
             for (at, dispatch) in source.program.dispatches.iter().enumerate() {
-                if waits[at] {
-                    barrier(&device, commands, Edge::Between);
+                let claimed = self.claimed(source, dispatch).map(Image::claim);
+                if waits[at] || claimed.is_some() {
+                    barrier_and(&device, commands, Edge::Between, claimed.as_slice());
                     self.barriers += 1;
                 }
                 let set = sets.get(at).copied().unwrap_or_default();
@@ -248,6 +329,16 @@ pub(super) enum Edge {
 /// A full memory barrier. Never an execution-only one, even where only reads came before: some
 /// drivers drop those.
 pub(super) fn barrier(device: &Device, commands: vk::CommandBuffer, edge: Edge) {
+    barrier_and(device, commands, edge, &[]);
+}
+
+/// The same, and barriers of images.
+fn barrier_and(
+    device: &Device,
+    commands: vk::CommandBuffer,
+    edge: Edge,
+    images: &[vk::ImageMemoryBarrier<'_>],
+) {
     let (mut from, mut to) = (
         vk::PipelineStageFlags::ALL_COMMANDS,
         vk::PipelineStageFlags::ALL_COMMANDS,
@@ -277,7 +368,7 @@ pub(super) fn barrier(device: &Device, commands: vk::CommandBuffer, edge: Edge) 
             vk::DependencyFlags::empty(),
             &barriers,
             &[],
-            &[],
+            images,
         );
     }
 }

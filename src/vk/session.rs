@@ -60,7 +60,7 @@ const REGIONS: [Region; 5] = [
 fn traits_of(region: Region) -> (&'static str, Purpose) {
     match region {
         Region::Arena => ("etvk arena", Purpose::Device),
-        Region::Workspace => ("etvk workspace", Purpose::Device),
+        Region::Workspace => ("etvk workspace", Purpose::Aliased),
         Region::Constants => ("etvk constants", Purpose::Device),
         Region::States => ("etvk states", Purpose::Device),
         Region::Inputs => ("etvk inputs", Purpose::HostToDevice),
@@ -230,7 +230,10 @@ impl Session {
                         })?,
                     _ => *place,
                 };
-                Ok((place.region, place.offset_bytes, buffer.size_bytes))
+                Ok(match buffer.kind {
+                    BufferKind::WorkspaceImage(image) => Slot::Image(image),
+                    _ => Slot::Buffer(place.region, place.offset_bytes, buffer.size_bytes),
+                })
             })
             .collect::<Result<Vec<Slot>>>()?;
         let buffer_of = |region| match region {

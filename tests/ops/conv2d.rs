@@ -7,13 +7,10 @@ mod kernels;
 
 use crate::blob::Conv;
 use crate::random::Random;
-use case::Case;
+use case::{reason, Case, IM2COL, IMAGES};
 
 /// Every algorithm; one that a geometry does not allow gives way to another, which is checked too.
 const ALGORITHMS: [&str; 5] = ["auto", "direct", "im2col", "pointwise", "depthwise"];
-
-/// `etvk_conv_algorithm`.
-const IM2COL: u32 = 3;
 
 fn conv(stride: [u32; 2], padding: [u32; 2], dilation: [u32; 2], groups: u32) -> Conv {
     Conv {
@@ -361,6 +358,46 @@ fn bits_do_not_depend_on_the_budget() {
         );
         let (direct, _) = run("direct", 0).expect("ran before");
         assert!(direct == whole, "direct differs in bits: {case:?}");
+    }
+}
+
+/// Nor does what holds the columns: from less than a row to untiled, for both element types.
+#[test]
+fn bits_do_not_depend_on_the_storage() {
+    for half in [false, true] {
+        for case in [
+            sizes([1, 16, 40, 37], 24, [3, 3], conv([1, 1], [1, 1], [1, 1], 1)),
+            sizes([2, 9, 21, 23], 10, [5, 3], conv([2, 1], [1, 2], [1, 2], 1)),
+            sizes([1, 30, 19, 18], 15, [3, 3], conv([1, 1], [1, 1], [1, 1], 3)),
+            sizes([1, 3, 130, 150], 8, [3, 3], conv([1, 1], [1, 1], [1, 1], 1)),
+        ] {
+            let case = Case { half, ..case };
+            let operands = case.operands();
+            let run = |storage: &str, workspace_bytes: u64| {
+                let budget = workspace_bytes.to_string();
+                let options = [
+                    ("conv_algorithm", "im2col"),
+                    ("scratch_storage", storage),
+                    ("workspace_bytes", budget.as_str()),
+                ];
+                case.run(&operands, &options)
+            };
+            let Some((want, _)) = run("buffer", 16 << 20) else {
+                return;
+            };
+            for storage in IMAGES {
+                for workspace_bytes in [16 << 20, 1 << 20, 256 << 10, 60_000] {
+                    let (got, report) = run(storage, workspace_bytes).expect("ran before");
+                    assert!(report.workspace_bytes <= workspace_bytes, "{report:?}");
+                    let used = format!("columns in {storage} as asked");
+                    assert!(reason(&report).contains(&used), "{}", reason(&report));
+                    assert!(
+                        got == want,
+                        "{storage} in {workspace_bytes} bytes changes bits: {case:?}"
+                    );
+                }
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::ops::copy::LINE_LOCAL_SIZE;
 use crate::ops::gemm::{self, finish, packed, Bias, Finish, Gemm, Matrix};
 use crate::program::{Access, BufferId};
 use crate::shader::Shader;
-use crate::tensor::{Element, Layout, Tensor, CHANNEL_PACK};
+use crate::tensor::{Element, ImageDimensions, ImageShape, Layout, Tensor, CHANNEL_PACK};
 use std::ops::Range;
 
 /// Output positions per invocation of the direct kernels: each weight that is read serves so many.
@@ -68,7 +68,15 @@ impl Conv2d {
             ConvAlgorithm::Im2col {
                 h_out_tile,
                 w_out_tile,
-            } => operands.im2col(program, [h_out_tile, w_out_tile], plan.workspace_bytes)?,
+                image,
+            } => {
+                let buffer = match image {
+                    None => program.workspace(plan.workspace_bytes)?,
+                    Some(image) => program.workspace_image(image, plan.workspace_bytes)?,
+                };
+                let scratch = Scratch { buffer, image };
+                operands.im2col(program, [h_out_tile, w_out_tile], &scratch)?
+            }
         };
         program.report(ConvReport {
             node: program.node_id(),
@@ -82,6 +90,26 @@ impl Conv2d {
             reason: plan.reason.clone(),
         });
         Ok(())
+    }
+}
+
+/// What holds the columns of one tile after the other.
+struct Scratch {
+    buffer: BufferId,
+    image: Option<ImageShape>,
+}
+
+impl Scratch {
+    fn im2col(&self, half: bool) -> Shader {
+        use ImageDimensions::{Three, Two};
+        match (self.image.map(|image| image.dimensions), half) {
+            (None, false) => Shader::Im2colF32,
+            (None, true) => Shader::Im2colF16,
+            (Some(Two), false) => Shader::Im2colTexture2dF32,
+            (Some(Two), true) => Shader::Im2colTexture2dF16,
+            (Some(Three), false) => Shader::Im2colTexture3dF32,
+            (Some(Three), true) => Shader::Im2colTexture3dF16,
+        }
     }
 }
 
@@ -178,7 +206,7 @@ impl Operands<'_> {
         &self,
         program: &mut ProgramBuilder<'_>,
         tile: [u32; 2],
-        workspace_bytes: u64,
+        scratch: &Scratch,
     ) -> Result<(u32, u32)> {
         let (h_out, w_out) = (self.g.h_out(), self.g.w_out());
         let [h_tile, w_tile] = tile;
@@ -187,7 +215,6 @@ impl Operands<'_> {
                 "a tile of {h_tile} x {w_tile} of {w_out} columns is not contiguous"
             )));
         }
-        let scratch = program.workspace(workspace_bytes)?;
         let (mut tile_count, mut dispatch_count) = (0, 0);
         for image in 0..self.g.n {
             for rows in tiles(h_out, h_tile) {
@@ -209,7 +236,7 @@ impl Operands<'_> {
     fn im2col_tile(
         &self,
         program: &mut ProgramBuilder<'_>,
-        scratch: BufferId,
+        scratch: &Scratch,
         tile: &Tile,
     ) -> Result<u32> {
         let g = self.g;
@@ -242,11 +269,7 @@ impl Operands<'_> {
         let mut push = words_of(&words)?;
         push.extend([g.stride, g.padding, g.dilation].concat());
         program.dispatch(DispatchDesc {
-            shader: if self.half() {
-                Shader::Im2colF16
-            } else {
-                Shader::Im2colF32
-            },
+            shader: scratch.im2col(self.half()),
             local_size: [LINE_LOCAL_SIZE, 1, 1],
             spec: vec![u32::from(vectors)],
             push,
@@ -256,16 +279,27 @@ impl Operands<'_> {
                     Access::Read,
                     image.start * size..image.end * size,
                 ),
-                Bind::range(scratch, Access::Write, 0..elements * size),
+                match scratch.image {
+                    None => Bind::range(scratch.buffer, Access::Write, 0..elements * size),
+                    Some(_) => Bind::whole(scratch.buffer, Access::Write),
+                },
             ],
             workgroups: program.line(count, LINE_LOCAL_SIZE)?,
         })?;
+        // Of an image: rows of columns along y before z goes on, and between groups.
+        let (row, group, range_bytes) = match scratch.image.map(|image| image.dimensions) {
+            None => (row, group, 0..elements * size),
+            Some(ImageDimensions::Two) => (pixels, pixels, 0..u64::MAX),
+            Some(ImageDimensions::Three) => {
+                (tile.columns.1.into(), tile.rows.1.into(), 0..u64::MAX)
+            }
+        };
         let a = Matrix {
-            buffer: scratch,
+            buffer: scratch.buffer,
             offset: 0,
             row,
             z: if g.groups == 1 { 0 } else { group },
-            range_bytes: 0..elements * size,
+            range_bytes,
         };
         let (h_out, w_out) = (u64::from(g.h_out()), u64::from(g.w_out()));
         let first = (u64::from(tile.image) * h_out + u64::from(tile.rows.0)) * w_out

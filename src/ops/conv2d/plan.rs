@@ -2,12 +2,13 @@
 //! sizes come from untrusted programs, so all arithmetic is checked or wide enough.
 
 mod geometry;
+mod scratch;
 
 pub use geometry::{tiles, ConvGeometry};
 
 use crate::error::Result;
 use crate::options::{ConvChoice, Options};
-use crate::tensor::{DeviceLimits, Element, MAX_ELEMENTS};
+use crate::tensor::{DeviceLimits, Element, ImageShape};
 
 /// How a convolution is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +25,8 @@ pub enum ConvAlgorithm {
         h_out_tile: u32,
         /// Output columns per tile, at most; less than all only when `h_out_tile` is 1.
         w_out_tile: u32,
+        /// The image that holds the columns of a tile; `None` for a buffer.
+        image: Option<ImageShape>,
     },
 }
 
@@ -102,8 +105,12 @@ pub fn plan_conv2d(
     };
     let workspace_bytes = match algorithm {
         ConvAlgorithm::Im2col {
+            image: Some(image), ..
+        } => limits.images.0.allocation_bytes(image).unwrap_or(u64::MAX),
+        ConvAlgorithm::Im2col {
             h_out_tile,
             w_out_tile,
+            image: None,
         } => candidates
             .columns_bytes(u64::from(h_out_tile) * u64::from(w_out_tile))
             .unwrap_or(0),
@@ -165,7 +172,14 @@ impl Candidates<'_> {
             ConvChoice::Depthwise => self.depthwise(),
         };
         match wanted {
-            Ok((algorithm, _)) => (algorithm, "asked for by the option conv_algorithm".into()),
+            Ok((algorithm, reason)) => {
+                let asked = "asked for by the option conv_algorithm";
+                let reason = match algorithm {
+                    ConvAlgorithm::Im2col { .. } => format!("{asked}; {reason}"),
+                    _ => asked.into(),
+                };
+                (algorithm, reason)
+            }
             Err(why) => {
                 let (algorithm, reason) = self.choose();
                 let name = format!("{choice:?}").to_lowercase();
@@ -213,50 +227,16 @@ impl Candidates<'_> {
         if g.groups > self.limits.max_workgroup_count[2] {
             return Err(format!("{} groups exceed the device", g.groups));
         }
-        let most = self
-            .options
-            .workspace_bytes
-            .min(self.limits.max_storage_buffer_range_bytes)
-            .min(self.limits.max_allocation_bytes)
-            .min(MAX_ELEMENTS * self.element.size_bytes());
-        // A whole number of alignments, so that rounding a tile's columns up never exceeds it.
-        let most = most / WORKSPACE_ALIGN_BYTES * WORKSPACE_ALIGN_BYTES;
-        let pixel = g
-            .columns_per_pixel()
-            .saturating_mul(self.element.size_bytes());
-        let pixels = most / pixel.max(1);
-        if pixels == 0 {
-            return Err(format!(
-                "the columns of one pixel take {pixel} bytes, the budget is {most}"
-            ));
-        }
-        let (h_out, w_out) = (g.h_out(), g.w_out());
-        let rows = pixels / u64::from(w_out);
-        let (h_max, w_max) = if rows > 0 {
-            (rows.min(u64::from(h_out)), u64::from(w_out))
-        } else {
-            (1, pixels)
+        let tiling = self.tiling()?;
+        let tiles = match tiling.count {
+            count if count == u64::from(g.n) => "an image at a time".into(),
+            count => format!("{count} tiles fit the budget"),
         };
-        let h_count = u64::from(h_out).div_ceil(h_max);
-        let w_count = u64::from(w_out).div_ceil(w_max);
-        let count = h_count
-            .saturating_mul(w_count)
-            .saturating_mul(u64::from(g.n));
-        if count > MAX_TILES {
-            return Err(format!("the budget of {most} bytes gives {count} tiles"));
-        }
-        let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        let reason = format!("K = {}: im2col and GEMM, {tiles}; {}", g.k(), tiling.reason);
         let algorithm = ConvAlgorithm::Im2col {
-            h_out_tile: narrow(u64::from(h_out).div_ceil(h_count)),
-            w_out_tile: narrow(u64::from(w_out).div_ceil(w_count)),
-        };
-        let reason = if count == u64::from(g.n) {
-            format!("K = {}: im2col and GEMM, an image at a time", g.k())
-        } else {
-            format!(
-                "K = {}: im2col and GEMM, {count} tiles fit the budget",
-                g.k()
-            )
+            h_out_tile: tiling.h_out_tile,
+            w_out_tile: tiling.w_out_tile,
+            image: tiling.image,
         };
         Ok((algorithm, reason))
     }

@@ -1,7 +1,8 @@
 //! Which GEMM kernel, with which tiles. The choice must not depend on how a product is cut into
 //! parts: callers pass the rows of all parts.
 
-use crate::tensor::{DeviceClass, DeviceLimits};
+use crate::shader::Shader;
+use crate::tensor::{DeviceClass, DeviceLimits, ImageDimensions};
 
 /// A GEMM kernel and its specialization. Numbers that end in 4 count groups of four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,25 @@ impl Kernel {
                     && kernel.shared_bytes() <= limits.max_shared_memory_bytes
             })
             .unwrap_or(on_cpu)
+    }
+
+    /// Its code for operands of 16 or 32 bits, with the left one in a buffer or an image.
+    pub(super) fn shader(self, half: bool, a: Option<ImageDimensions>) -> Shader {
+        use ImageDimensions::{Three, Two};
+        match (self, a, half) {
+            (Self::Register { .. }, None, false) => Shader::GemmRegisterF32,
+            (Self::Register { .. }, None, true) => Shader::GemmRegisterF16,
+            (Self::Register { .. }, Some(Two), false) => Shader::GemmRegisterTexture2dF32,
+            (Self::Register { .. }, Some(Two), true) => Shader::GemmRegisterTexture2dF16,
+            (Self::Register { .. }, Some(Three), false) => Shader::GemmRegisterTexture3dF32,
+            (Self::Register { .. }, Some(Three), true) => Shader::GemmRegisterTexture3dF16,
+            (Self::Tiled { .. }, None, false) => Shader::GemmTiledF32,
+            (Self::Tiled { .. }, None, true) => Shader::GemmTiledF16,
+            (Self::Tiled { .. }, Some(Two), false) => Shader::GemmTiledTexture2dF32,
+            (Self::Tiled { .. }, Some(Two), true) => Shader::GemmTiledTexture2dF16,
+            (Self::Tiled { .. }, Some(Three), false) => Shader::GemmTiledTexture3dF32,
+            (Self::Tiled { .. }, Some(Three), true) => Shader::GemmTiledTexture3dF16,
+        }
     }
 
     /// What is numbered along x and y: invocations, or workgroups of the tiled kernel.

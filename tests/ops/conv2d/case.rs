@@ -7,6 +7,19 @@ use crate::run::{etvk_convolution, plain, Loaded, Typed, FORCED_HALF};
 use etvk::graph::{Value, ValueId};
 use etvk::tensor::DType;
 
+/// `etvk_conv_algorithm`.
+pub(super) const IM2COL: u32 = 3;
+
+/// What can hold columns besides a buffer, as the option `scratch_storage` names it.
+pub(super) const IMAGES: [&str; 2] = ["texture2d", "texture3d"];
+
+/// Why a convolution is done as it is.
+pub(super) fn reason(report: &etvk_convolution) -> String {
+    let bytes = report.reason.iter().map(|&c| c as u8);
+    let bytes: Vec<u8> = bytes.take_while(|&b| b != 0).collect();
+    String::from_utf8(bytes).expect("UTF-8")
+}
+
 /// A convolution with random operands. The default is 3x3 with bias.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
@@ -285,8 +298,24 @@ impl Case {
     pub(super) fn check(&self, algorithm: &str) {
         let operands = self.operands();
         let want = self.reference(&operands);
-        if let Some((got, _)) = self.run(&operands, &[("conv_algorithm", algorithm)]) {
-            self.compare(algorithm, &got, &want);
+        let Some((got, report)) = self.run(&operands, &[("conv_algorithm", algorithm)]) else {
+            return;
+        };
+        self.compare(algorithm, &got, &want);
+        if algorithm == "im2col" && report.algorithm == IM2COL {
+            self.check_storages(&operands, &got);
+        }
+    }
+
+    /// Columns in images give the bits `want` that a buffer gave.
+    fn check_storages(&self, operands: &Operands, want: &Array) {
+        for storage in IMAGES {
+            let options = [("conv_algorithm", "im2col"), ("scratch_storage", storage)];
+            let (got, report) = self.run(operands, &options).expect("ran before");
+            let reason = reason(&report);
+            let used = format!("columns in {storage} as asked");
+            assert!(reason.contains(&used), "{reason}: {self:?}");
+            assert!(got == *want, "{storage} changes bits: {self:?}");
         }
     }
 
