@@ -113,6 +113,30 @@ def check_budgets(bench):
             "ETVK_WORKSPACE_BYTES is not honoured")
 
 
+def check_storages(bench):
+    """Columns in a buffer and in images: the same bits within the same budgets."""
+    outputs = set()
+    for storage in ("buffer", "texture2d", "texture3d"):
+        peaks = []
+        for budget in (MIB // 4, 1 * MIB, 4 * MIB, 16 * MIB):
+            output = bench.folder / "storage.bin"
+            process, seen = bench.run(["--option", f"scratch_storage={storage}",
+                                       "--option", "conv_algorithm=im2col",
+                                       "--option", f"workspace_bytes={budget}",
+                                       "--output", str(output), "--expect", str(bench.expected)])
+            when = f"{storage}, budget {budget}"
+            require(process.returncode == 0, f"{when}: {process.stdout}{process.stderr[-3000:]}")
+            peak = workspace_peak_bytes(seen)
+            require(0 < peak <= budget, f"{when}: {peak} bytes of workspace")
+            require(f"columns in {storage} as asked" in process.stdout,
+                    f"{when}: no convolution took it: {process.stdout}")
+            require_balanced(seen, when)
+            outputs.add(output.read_bytes())
+            peaks.append(f"{peak / MIB:.2f}")
+        print(f"{storage}: workspaces of {', '.join(peaks)} MiB", flush=True)
+    require(len(outputs) == 1, "the output depends on what holds the columns")
+
+
 def check_sharing(bench):
     """A program of several delegates: with share_workspace they have one workspace between them."""
     outputs, peaks = [], []
@@ -186,6 +210,7 @@ def main():
         bench = Bench(arguments.runner, arguments.layers, arguments.case, folder)
         try:
             check_budgets(bench)
+            check_storages(bench)
             check_wrong_options(bench)
             check_sharing(Bench(arguments.runner, arguments.layers, arguments.split_case, folder))
             check_failures(Bench(arguments.runner, arguments.layers, arguments.small_case, folder))

@@ -31,9 +31,12 @@ pub(super) struct Reserved {
     pub(super) offset_bytes: u64,
 }
 
+/// A key to sort temporaries by.
+type Order = fn(&Usage) -> (u64, usize);
+
 /// The orders in which temporaries are placed. Greedy placing has anomalies, and which order wins
 /// depends on the program: the smallest arena is taken, the earlier order when they are equal.
-const ORDERS: [fn(&Usage) -> (u64, usize); 3] = [
+const ORDERS: [Order; 3] = [
     // The largest first (XNNPACK's planner does the same).
     |u| (u64::MAX - u.size_bytes, u.first),
     // As they appear.

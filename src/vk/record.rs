@@ -38,10 +38,10 @@ pub struct Recording {
     query_pool: vk::QueryPool,
     query_count: u32,
     barriers: usize,
-    /// Which buffer it uses as workspace; `None` without any.
-    pub(super) workspace_generation: Option<u64>,
     /// The workspace as images. Only the one that was written last has contents.
     images: HashMap<ImageShape, Image>,
+    /// Which buffer it uses as workspace; `None` without any.
+    pub(super) workspace_generation: Option<u64>,
     device: Arc<Device>,
 }
 
@@ -76,8 +76,8 @@ impl Recording {
             query_pool: vk::QueryPool::null(),
             query_count: 0,
             barriers: 0,
-            workspace_generation: None,
             images: HashMap::new(),
+            workspace_generation: None,
             device: device.clone(),
         };
         if source.timing == Timing::On && device.timestamp_period_ns().is_some() {

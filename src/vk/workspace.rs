@@ -133,7 +133,7 @@ impl Held {
         if has_bytes >= need_bytes {
             return Ok(());
         }
-        let make = |size_bytes| Buffer::new(device, "etvk workspace", size_bytes, Purpose::Device);
+        let make = |size_bytes| Buffer::new(device, "etvk workspace", size_bytes, Purpose::Aliased);
         self.buffer = None;
         self.generation += 1;
         match make(need_bytes) {

@@ -50,9 +50,9 @@ fn a_sum_goes_on_over_runs_and_sizes() {
             .run(&[array(&[2, n], &values)])
             .unwrap_or_else(|e| panic!("{}", e.message));
         want = [want[0] + add[0], want[1] + add[1]];
-        for i in 0..2 {
-            assert!((got[0].values[i] + want[i]).abs() < 1e-5, "run {run}");
-            assert!((got[1].values[i] - want[i]).abs() < 1e-5, "run {run}");
+        for (i, want) in want.iter().enumerate() {
+            assert!((got[0].values[i] + want).abs() < 1e-5, "run {run}");
+            assert!((got[1].values[i] - want).abs() < 1e-5, "run {run}");
         }
     }
 }
