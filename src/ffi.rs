@@ -91,6 +91,9 @@ pub unsafe extern "C" fn etvk_delegate_create(
         call::check_out(out, "out")?;
         // SAFETY: the caller says that `info` points at `struct_size` bytes.
         let info = unsafe { convert::create_info(info) }?;
+        if info.blob.is_null() {
+            return Err(Error::argument("blob is null"));
+        }
         // SAFETY: as above, for what the structure points at.
         let (options, blob) = unsafe {
             (

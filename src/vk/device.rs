@@ -107,7 +107,8 @@ impl Device {
         let float16_offered = offers(&present, khr::shader_float16_int8::NAME);
         let mut has_storage16 = vk::PhysicalDevice16BitStorageFeatures::default();
         let mut has_float16 = vk::PhysicalDeviceShaderFloat16Int8Features::default();
-        let matrix_offered = offers(&present, khr::cooperative_matrix::NAME)
+        let matrix_offered = instance.matrices
+            && offers(&present, khr::cooperative_matrix::NAME)
             && offers(&present, khr::vulkan_memory_model::NAME);
         let mut has_matrix = vk::PhysicalDeviceCooperativeMatrixFeaturesKHR::default();
         let mut has_model = vk::PhysicalDeviceVulkanMemoryModelFeatures::default();

@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex};
 
 const VALIDATION_LAYER: &CStr = c"VK_LAYER_KHRONOS_validation";
 
+/// The first version of Vulkan's headers with VK_KHR_cooperative_matrix.
+const KNOWS_MATRICES: u32 = vk::make_api_version(0, 1, 3, 255);
+
 /// Whether to run under the validation layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Validation {
@@ -21,6 +24,8 @@ pub(super) struct Instance {
     pub(super) validation: Validation,
     /// Whether objects can be given names.
     pub(super) names: bool,
+    /// Whether every layer knows VK_KHR_cooperative_matrix: an older validation layer refuses it.
+    pub(super) matrices: bool,
 }
 
 /// The loader stays for the life of the process: some drivers leave threads or thread-local
@@ -71,6 +76,7 @@ impl Instance {
                 "the Vulkan loader is older than version 1.1",
             ));
         }
+        let mut matrices = true;
         let mut layers = Vec::new();
         let mut extensions = Vec::new();
         // SAFETY: as above; the layer's name is a C string.
@@ -86,6 +92,13 @@ impl Instance {
                         Error::argument(format!("option validation: {name} is not there: {e:?}"))
                     })?;
             layers.push(VALIDATION_LAYER.as_ptr());
+            // SAFETY: as above.
+            let known = unsafe { entry.enumerate_instance_layer_properties() }
+                .map_err(|e| failure("vkEnumerateInstanceLayerProperties", e))?;
+            matrices = known.iter().any(|layer| {
+                layer.layer_name_as_c_str() == Ok(VALIDATION_LAYER)
+                    && layer.spec_version >= KNOWS_MATRICES
+            });
             if offers(&in_layer, ext::validation_features::NAME) {
                 extensions.push(ext::validation_features::NAME.as_ptr());
                 features.push(vk::ValidationFeatureEnableEXT::SYNCHRONIZATION_VALIDATION);
@@ -134,6 +147,7 @@ impl Instance {
             handle,
             validation,
             names,
+            matrices,
         })
     }
 }

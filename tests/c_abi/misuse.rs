@@ -189,7 +189,7 @@ fn create_checks_its_structure() {
         ..info
     };
     let status = unsafe { etvk_delegate_create(&empty, &mut out) };
-    assert_eq!(status, ETVK_STATUS_INVALID_BLOB);
+    assert_eq!(status, ETVK_STATUS_INVALID_ARGUMENT);
     let huge = etvk_create_info {
         blob_size_bytes: usize::MAX,
         ..info
