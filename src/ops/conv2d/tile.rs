@@ -13,6 +13,17 @@ pub(super) enum Units {
     Matrices,
 }
 
+/// How a workgroup sums K.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sums {
+    /// At once.
+    Whole,
+    /// One part of it, into the workspace.
+    Parts,
+    /// All parts, one after the other.
+    Serial,
+}
+
 /// Work of one workgroup and of one invocation, or of one subgroup in matrices of 16x16. Numbers
 /// that end in 4 count groups of four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,16 +109,17 @@ impl Tile {
             .unwrap_or(tiles[tiles.len() - 1])
     }
 
-    /// Tiles of one part of K, in x and y.
-    pub(super) fn tiles(self, g: &ConvGeometry) -> u64 {
+    /// Tiles of `pixels` outputs, of one group and one part of K.
+    pub(super) fn tiles(self, g: &ConvGeometry, pixels: u64) -> u64 {
         let columns4 = u64::from(g.group_out().div_ceil(4));
-        g.pixels_out()
+        pixels
             .div_ceil(self.tile_m.into())
             .saturating_mul(columns4.div_ceil(self.tile_n4.into()))
     }
 
     fn workgroups(self, g: &ConvGeometry) -> u64 {
-        self.tiles(g).saturating_mul(g.groups.into())
+        self.tiles(g, g.pixels_out())
+            .saturating_mul(g.groups.into())
     }
 
     /// Steps of K.
@@ -130,7 +142,7 @@ impl Tile {
     }
 
     /// At most `parts`, so that all but the last have equally many of the `steps`.
-    pub(super) fn even_parts(steps: u64, parts: u64) -> u32 {
+    fn even_parts(steps: u64, parts: u64) -> u32 {
         let per_part = steps.div_ceil(parts.max(1)).max(1);
         u32::try_from(steps.div_ceil(per_part)).unwrap_or(1)
     }
@@ -143,15 +155,19 @@ impl Tile {
         }
     }
 
-    /// The kernel for operands of `element`; `parts` of K.
-    pub(super) fn shader(self, element: Element, parts: u32) -> Shader {
-        match (self.units, element == Element::F16, parts) {
-            (Units::Matrices, _, 1) => Shader::Conv2dMatrixF16,
-            (Units::Matrices, _, _) => Shader::Conv2dMatrixPartF16,
-            (_, false, 1) => Shader::Conv2dImplicitF32,
-            (_, true, 1) => Shader::Conv2dImplicitF16,
-            (_, false, _) => Shader::Conv2dImplicitPartF32,
-            (_, true, _) => Shader::Conv2dImplicitPartF16,
+    /// The kernel for operands of `element`.
+    pub(super) fn shader(self, element: Element, sums: Sums) -> Shader {
+        use Sums::{Parts, Serial, Whole};
+        match (self.units, element == Element::F16, sums) {
+            (Units::Matrices, _, Whole) => Shader::Conv2dMatrixF16,
+            (Units::Matrices, _, Parts) => Shader::Conv2dMatrixPartF16,
+            (Units::Matrices, _, Serial) => Shader::Conv2dMatrixSerialF16,
+            (_, false, Whole) => Shader::Conv2dImplicitF32,
+            (_, true, Whole) => Shader::Conv2dImplicitF16,
+            (_, false, Parts) => Shader::Conv2dImplicitPartF32,
+            (_, true, Parts) => Shader::Conv2dImplicitPartF16,
+            (_, false, Serial) => Shader::Conv2dImplicitSerialF32,
+            (_, true, Serial) => Shader::Conv2dImplicitSerialF16,
         }
     }
 
