@@ -3,7 +3,7 @@
 mod calls;
 mod case;
 mod fused;
-mod kernels;
+pub(crate) mod kernels;
 
 use crate::blob::Conv;
 use crate::random::Random;

@@ -174,6 +174,8 @@ impl Operands<'_> {
                 k,
                 batch: g.groups,
                 rows_in_all: g.pixels_out(),
+                // Budgets and algorithms must not set rounding.
+                sliced: false,
                 a,
                 b: Matrix {
                     buffer: self.weight.buffer,

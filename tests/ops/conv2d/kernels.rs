@@ -34,7 +34,7 @@ impl ConstantData for Inline<'_> {
     }
 }
 
-fn device() -> Option<Arc<Device>> {
+pub(crate) fn device() -> Option<Arc<Device>> {
     match Device::open(&Options::from_environment(&[]).expect("good options")) {
         Ok(device) => Some(device),
         Err(e) if e.kind == ErrorKind::NoDevice => {
@@ -45,7 +45,7 @@ fn device() -> Option<Arc<Device>> {
     }
 }
 
-fn run_as(
+pub(crate) fn run_as(
     device: &Arc<Device>,
     class: DeviceClass,
     graph: &GraphBuilder,
