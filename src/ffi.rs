@@ -192,6 +192,18 @@ pub unsafe extern "C" fn etvk_delegate_resize(
     })
 }
 
+/// Tells that the host does not receive the first count outputs, which are mutable buffers: a run
+/// leaves them for the next one. ExecuTorch programs exported without alias_buffer_mutations are
+/// such. ETVK_STATUS_UNSUPPORTED where the program does not say which constants they start from;
+/// on error nothing changes.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_delegate_keep_outputs(
+    delegate: *mut etvk_delegate,
+    count: u32,
+) -> etvk_status {
+    with_delegate(delegate, |d| d.keep_outputs(call::size(count)?))
+}
+
 /// Runs once and waits. Outputs are written only on success. An output's memory may overlap an
 /// input's, but not another output's.
 #[no_mangle]
