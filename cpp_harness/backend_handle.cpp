@@ -21,9 +21,15 @@ namespace {
 
 thread_local std::string last_error;
 
+struct LiveDelegate {
+  etvk_delegate* delegate;
+  const void* program;  // the same for delegates of one program
+  bool ran;
+};
+
 struct Live {
   std::mutex mutex;
-  std::vector<etvk_delegate*> delegates;
+  std::vector<LiveDelegate> delegates;
 };
 
 Live& live() {
@@ -95,16 +101,17 @@ Error fail_status(etvk_status status, Phase phase, const char* what) {
 
 void clear_last_error() { last_error.clear(); }
 
-Handle::Handle(etvk_delegate* delegate) : delegate_(delegate) {
+Handle::Handle(etvk_delegate* delegate, const void* program) : delegate_(delegate) {
   std::lock_guard<std::mutex> lock(live().mutex);
-  live().delegates.push_back(delegate);
+  live().delegates.push_back({delegate, program, false});
 }
 
 Handle::~Handle() {
   {
     std::lock_guard<std::mutex> lock(live().mutex);
     auto& delegates = live().delegates;
-    delegates.erase(std::remove(delegates.begin(), delegates.end(), delegate_), delegates.end());
+    const auto is_this = [this](const LiveDelegate& one) { return one.delegate == delegate_; };
+    delegates.erase(std::remove_if(delegates.begin(), delegates.end(), is_this), delegates.end());
   }
   etvk_delegate_destroy(delegate_);
 }
@@ -308,6 +315,24 @@ Error Handle::place_outputs(const Span<EValue*>& args) {
   return Error::Ok;
 }
 
+Error Handle::check_beside_others() {
+  std::lock_guard<std::mutex> lock(live().mutex);
+  auto& delegates = live().delegates;
+  const auto self = std::find_if(delegates.begin(), delegates.end(), [this](const auto& one) {
+    return one.delegate == delegate_;
+  });
+  for (const auto& other : delegates) {
+    if (other.ran && other.program == self->program && other.delegate != delegate_) {
+      const etvk_status status = etvk_delegate_check_beside(delegate_, other.delegate);
+      if (status != ETVK_STATUS_OK) {
+        return fail_status(status, Phase::Execute, "execute");
+      }
+    }
+  }
+  self->ran = true;
+  return Error::Ok;
+}
+
 Error Handle::copy_repeated(const Span<EValue*>& args) {
   const size_t input_count = input_ports_.size();
   for (size_t i = 0; i < places_.size(); ++i) {
@@ -353,6 +378,9 @@ Error Handle::execute(Span<EValue*> args) {
   if (!placed_ || args.size() != input_count + places_.size()) {
     error = ran_ ? fail(Error::InvalidArgument, "execute", "another number of arguments than before")
                  : place_outputs(args);
+    if (error == Error::Ok) {
+      error = check_beside_others();
+    }
   }
   for (size_t i = 0; i < input_count && error == Error::Ok; ++i) {
     error = gather_input(i, *args[i]);
@@ -390,7 +418,7 @@ uint32_t etvk_backend_delegate_count(void) {
 etvk_delegate* etvk_backend_delegate(uint32_t index) {
   auto& live = etvk_backend::live();
   std::lock_guard<std::mutex> lock(live.mutex);
-  return index < live.delegates.size() ? live.delegates[index] : nullptr;
+  return index < live.delegates.size() ? live.delegates[index].delegate : nullptr;
 }
 
 const char* etvk_backend_last_error(void) { return etvk_backend::last_error.c_str(); }

@@ -22,7 +22,8 @@ void clear_last_error();
 // Owns the etvk_delegate. Its mutex makes resize and execute one step.
 class Handle {
  public:
-  explicit Handle(etvk_delegate* delegate);
+  // program: what delegates of one program have in common, and of different ones not.
+  Handle(etvk_delegate* delegate, const void* program);
   ~Handle();
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
@@ -42,6 +43,8 @@ class Handle {
   Error resize_if_changed();
   // Finds out what the output arguments are; once, for the runtime passes the same ones always.
   Error place_outputs(const executorch::runtime::Span<EValue*>& args);
+  // Refuses what delegates that ran before and this one have in common and cannot share.
+  Error check_beside_others();
   Error gather_output(size_t index, EValue* arg);
   Error gather_output_as(size_t index, EValue* arg, const std::string& place, etvk_tensor* out);
   // Fills in integers, and the arguments whose output another argument has received.

@@ -341,6 +341,12 @@ etvk_status etvk_delegate_resize(struct etvk_delegate *delegate,
 // on error nothing changes.
 etvk_status etvk_delegate_keep_outputs(struct etvk_delegate *delegate, uint32_t count);
 
+// ETVK_STATUS_UNSUPPORTED when other, a delegate of the same program, has a copy of its own of a
+// mutable buffer that one of the two writes and the other only reads: results after the first run
+// would be wrong. Exporters make such programs where they cut a model in parts.
+etvk_status etvk_delegate_check_beside(const struct etvk_delegate *delegate,
+                                       const struct etvk_delegate *other);
+
 // Runs once and waits. Outputs are written only on success. An output's memory may overlap an
 // input's, but not another output's.
 etvk_status etvk_delegate_execute(struct etvk_delegate *delegate,

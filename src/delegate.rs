@@ -1,6 +1,7 @@
 //! One loaded program on one device: the pure core and the GPU shell joined. Safe Rust.
 
 pub mod host;
+mod kept;
 mod report;
 
 use crate::compile::{bound_shapes, compile, InputShape};
@@ -16,7 +17,6 @@ use crate::state;
 use crate::tensor::{DType, DeviceLimits};
 use crate::vk::{validation, Device, MemoryReport, Recording, Reserved, Session, Sharing, Timing};
 use host::{HostTensor, HostTensorMut};
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Sets of input sizes whose commands are kept, the latest used first.
@@ -211,10 +211,7 @@ impl Delegate {
             state.kept[..=found].rotate_right(1);
             return Ok(());
         }
-        let graph = match state.kept_outputs {
-            0 => Cow::Borrowed(&self.graph),
-            count => Cow::Owned(state::keep(&self.graph, count)?),
-        };
+        let graph = self.graph_with(state.kept_outputs)?;
         let (program, plan) = self.compiled(&graph, shapes)?;
         state.add(shapes.to_vec(), program, plan)
     }
@@ -230,25 +227,6 @@ impl Delegate {
         })?;
         let plan = plan_memory_within(&program, &self.limits, &self.bound)?;
         Ok((program, plan))
-    }
-
-    /// Makes the first `count` outputs mutable buffers: a run leaves them for the next one, and the
-    /// host does not receive them. What they hold before the first run is in the program, but not
-    /// where: an error unless their types tell. On failure nothing changes.
-    pub fn keep_outputs(&self, count: usize) -> Result<()> {
-        let mut state = self.lock()?;
-        let mut changed = || {
-            self.device.alive()?;
-            let graph = state::keep(&self.graph, count)?;
-            let shapes = state.kept.first().map(|compiled| compiled.shapes.clone());
-            let shapes = shapes.ok_or_else(|| Error::internal("nothing is compiled"))?;
-            let (program, plan) = self.compiled(&graph, &shapes)?;
-            state.add(shapes, program, plan)?;
-            state.kept.truncate(1);
-            state.kept_outputs = count;
-            Ok(())
-        };
-        watched(&self.device, changed())
     }
 
     /// Runs once with `inputs` and waits. Outputs are written only when everything went well.

@@ -8,7 +8,7 @@
 
 mod kept;
 
-pub use kept::{keep, offer};
+pub use kept::{divided, keep, offer};
 
 use crate::error::{Error, Result};
 use crate::graph::{ConstantId, Graph, Node, State, Value, ValueId};
@@ -195,7 +195,8 @@ fn late_reads(graph: &Graph, id: ValueId, raw: ValueId, write: usize) -> Result<
         }
         _ => Err(Error::unsupported(format!(
             "{} writes the mutable buffer {id}, and it cannot be told whether later nodes read \
-             the old or the new contents: export without alias_buffer_mutations",
+             the old or the new contents: export without alias_buffer_mutations, where no two \
+             constants have the buffer's type",
             graph.nodes[write]
         ))),
     }
