@@ -1,6 +1,5 @@
 #include "runner_session.h"
 
-#include <executorch/extension/tensor/tensor_ptr.h>
 #include <executorch/runtime/backend/interface.h>
 #include <unistd.h>
 
@@ -121,29 +120,39 @@ void Session::use_method(const std::string& name) {
   }
 }
 
-std::vector<HostTensor> Session::run(const std::vector<HostTensor>& inputs, double* ms) {
-  std::vector<executorch::extension::TensorPtr> tensors;
+void Session::set_inputs(const std::vector<HostTensor>& inputs) {
+  tensors_.clear();
   std::vector<EValue> values;
   for (const auto& input : inputs) {
     // The runtime takes a mutable pointer but only reads inputs.
     auto* data = const_cast<uint8_t*>(input.bytes.data());
-    tensors.push_back(executorch::extension::make_tensor_ptr(
+    tensors_.push_back(executorch::extension::make_tensor_ptr(
         {input.dims.begin(), input.dims.end()}, data,
         {input.dim_order.begin(), input.dim_order.end()}, {}, input.dtype));
-    values.emplace_back(*tensors.back());
+    values.emplace_back(*tensors_.back());
   }
-  Error error = module_->set_inputs(method_, values);
+  const Error error = module_->set_inputs(method_, values);
   if (error != Error::Ok) {
     fail("set inputs", error);
   }
+}
+
+double Session::execute() {
   const auto start = std::chrono::steady_clock::now();
   auto result = module_->execute(method_, std::vector<EValue>{});
-  *ms = ms_since(start);
+  const double ms = ms_since(start);
   if (!result.ok()) {
     fail("execute", result.error());
   }
+  results_ = std::move(result.get());
+  return ms;
+}
+
+std::vector<HostTensor> Session::run(const std::vector<HostTensor>& inputs, double* ms) {
+  set_inputs(inputs);
+  *ms = execute();
   std::vector<HostTensor> outputs;
-  for (const auto& value : result.get()) {
+  for (const auto& value : results_) {
     if (!value.isTensor()) {
       throw std::runtime_error("output " + std::to_string(outputs.size()) + " is not a tensor");
     }
