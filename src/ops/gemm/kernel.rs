@@ -50,7 +50,7 @@ impl Kernel {
     pub(super) fn sliced(limits: &DeviceLimits, gemm: &Gemm<'_>) -> Option<Self> {
         let few = gemm.rows_in_all <= SLICED_MAX_ROWS && gemm.k >= SLICED_MIN_K;
         let pays = gemm.sliced && few && limits.class != DeviceClass::Cpu;
-        pays.then(|| Self::Sliced {
+        pays.then_some(Self::Sliced {
             thread_m: if gemm.rows_in_all == 1 { 1 } else { 4 },
         })
     }
