@@ -324,8 +324,9 @@ fn slices_of_k() {
             dims: vec![m, n],
         };
         let (graph, inputs) = call.graph();
-        let (got, program) = kernels::run_as(&device, DeviceClass::Discrete, &graph, &inputs[0])
-            .unwrap_or_else(|e| panic!("{m} x {k} x {n}: {e}"));
+        let (got, program) =
+            kernels::run_as(&device, DeviceClass::Discrete, None, &graph, &inputs[0])
+                .unwrap_or_else(|e| panic!("{m} x {k} x {n}: {e}"));
         let mut names = program.dispatches.iter().map(|d| d.shader.info().name);
         assert!(
             names.any(|n| n.starts_with("gemm_sliced")),
