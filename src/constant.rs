@@ -304,13 +304,14 @@ mod tests {
                 _ => vec![n],
             }
         };
-        // Sizes and valid sizes; strides; offset.
-        let layouts: [([u32; 3], [u32; 3], [i64; 3], i64); 5] = [
-            ([5, 6, 7], [5, 6, 7], [42, 7, 1], 0),
-            ([7, 6, 8], [7, 6, 5], [1, 7, 42], 0),
-            ([6, 3, 9], [5, 2, 7], [42, 14, -1], 6),
-            ([2, 2, 2], [0, 2, 2], [1, 1, 1], 0),
-            ([4, 1, 3], [4, 1, 1], [7, 0, i64::MAX], 3),
+        // Sizes and valid sizes; strides and offset.
+        type Sizes = [u32; 3];
+        let layouts: [([Sizes; 2], [i64; 3], i64); 5] = [
+            ([[5, 6, 7], [5, 6, 7]], [42, 7, 1], 0),
+            ([[7, 6, 8], [7, 6, 5]], [1, 7, 42], 0),
+            ([[6, 3, 9], [5, 2, 7]], [42, 14, -1], 6),
+            ([[2, 2, 2], [0, 2, 2]], [1, 1, 1], 0),
+            ([[4, 1, 3], [4, 1, 1]], [7, 0, i64::MAX], 3),
         ];
         let sources = [
             DType::F32,
@@ -323,7 +324,7 @@ mod tests {
         for source in sources {
             let stored: Vec<u8> = (0..values).flat_map(|i| bytes(source, i)).collect();
             for element in [Element::F32, Element::F16, Element::I32] {
-                for (dims, valid, strides, offset) in layouts {
+                for ([dims, valid], strides, offset) in layouts {
                     let (dims, valid) = (dims.to_vec(), valid.to_vec());
                     let strides = strides.to_vec();
                     let pack = Pack {
