@@ -143,6 +143,12 @@ fn mutated(graph: &Graph) -> Result<HashMap<ValueId, Buffer>> {
     let mut unpacked: HashMap<ValueId, ValueId> = HashMap::new();
     let mut found = HashMap::new();
     let mut seen = HashSet::new();
+    let mut readers: HashMap<ValueId, Vec<usize>> = HashMap::new();
+    for (index, node) in graph.nodes.iter().enumerate() {
+        for id in graph.reads(node) {
+            readers.entry(id).or_default().push(index);
+        }
+    }
     for (index, node) in graph.nodes.iter().enumerate() {
         if let Some((from, out)) = unpacks(graph, node) {
             if seen.insert(out) {
@@ -157,11 +163,22 @@ fn mutated(graph: &Graph) -> Result<HashMap<ValueId, Buffer>> {
                 continue;
             };
             if let (Some(constant), false) = (spec.constant, found.contains_key(&id)) {
+                let readers = readers.get(&id).map_or(&[][..], Vec::as_slice);
+                let late = late_reads(readers, index, id != raw).ok_or_else(|| {
+                    Error::unsupported(format!(
+                        "{node} writes the mutable buffer {id}, and it cannot be told whether \
+                         later nodes read the old or the new contents: export without \
+                         alias_buffer_mutations, where no two constants have the buffer's type"
+                    ))
+                })?;
+                if late == Contents::New && readers.last().is_some_and(|&last| last > index) {
+                    log::warn!("the mutable buffer {id} is read after {node}: as what it wrote");
+                }
                 let buffer = Buffer {
                     constant,
                     source: spec.dtype,
                     raw,
-                    late: late_reads(graph, id, raw, index)?,
+                    late,
                 };
                 found.insert(id, buffer);
             }
@@ -170,35 +187,21 @@ fn mutated(graph: &Graph) -> Result<HashMap<ValueId, Buffer>> {
     Ok(found)
 }
 
-/// What reads of the buffer `id` mean that come after node `write`, the first to write it.
+/// What reads of a buffer mean that come after node `write`, the first to write it; `None` when it
+/// cannot be told. `readers` are the nodes that read it, in order, as often as they do.
 ///
 /// The exporter unpacks a constant only for a node that reads it, so where none does up to the
 /// write, one of the later reads is of the old contents. A node that reads the buffer twice most
 /// likely takes both: the change from the one to the other, say.
-fn late_reads(graph: &Graph, id: ValueId, raw: ValueId, write: usize) -> Result<Contents> {
-    let reads = |node: &Node| match unpacks(graph, node) {
-        Some((_, out)) if out == id => 0,
-        _ => graph.reads(node).iter().filter(|&&read| read == id).count(),
-    };
-    let (until, behind) = graph.nodes.split_at(write + 1);
-    let early: usize = until.iter().map(reads).sum();
-    let late: Vec<usize> = behind.iter().map(reads).filter(|&n| n > 0).collect();
-    match (early, late.as_slice()) {
-        (_, []) => Ok(Contents::New),
-        (0, [1]) if id != raw => Ok(Contents::Old),
-        (1.., late) if late.iter().all(|&n| n == 1) => {
-            log::warn!(
-                "{} writes the mutable buffer {id}, which is read later: as what was written",
-                graph.nodes[write]
-            );
-            Ok(Contents::New)
-        }
-        _ => Err(Error::unsupported(format!(
-            "{} writes the mutable buffer {id}, and it cannot be told whether later nodes read \
-             the old or the new contents: export without alias_buffer_mutations, where no two \
-             constants have the buffer's type",
-            graph.nodes[write]
-        ))),
+fn late_reads(readers: &[usize], write: usize, unpacked: bool) -> Option<Contents> {
+    let early = readers.partition_point(|&at| at <= write);
+    let late = &readers[early..];
+    let twice = late.windows(2).any(|pair| pair[0] == pair[1]);
+    match (early, late.len()) {
+        (_, 0) => Some(Contents::New),
+        (0, 1) if unpacked => Some(Contents::Old),
+        (1.., _) if !twice => Some(Contents::New),
+        _ => None,
     }
 }
 
