@@ -91,6 +91,9 @@ memory-tests: build
 	@$(say) "memory, counted by a Vulkan layer"
 	@python3 cpp_harness/check_memory.py --runner build/etvk_run --layers build/layers $(demo) tests/models/op_small_conv3x3_64__fp32 \
 	  tests/models/op_split_by_cpu_op__fp32
+	@$(say) "pipeline caches in files"
+	@python3 cpp_harness/check_cache.py --runner build/etvk_run --layers build/layers \
+	  tests/models/op_gap__fp32 tests/models/op_small_conv1x1_s2__fp32
 	@$(say) "memory of resized programs, counted by the same layer"
 	@for case in op_small_conv3x3_64_dyn__fp32 mini_unet_dyn__fp32; do \
 	  python3 cpp_harness/extract_blob.py tests/models/$$case build/resized/$$case; done
