@@ -14,7 +14,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("options", &["error", "log_sink", "tensor"]),
     ("tensor", &["error", "program::BufferId"]),
     ("graph", &["error", "tensor"]),
-    ("constant", &["error", "graph", "tensor"]),
+    ("parallel", &[]),
+    ("constant", &["error", "graph", "parallel", "tensor"]),
     ("strided", &["error", "tensor"]),
     (
         "program",
@@ -77,6 +78,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "memory",
             "ops::conv2d",
             "options",
+            "parallel",
             "parse",
             "passes",
             "program",
