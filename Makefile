@@ -27,7 +27,7 @@ sanitizers := ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_s
 export ETVK_FLATC := $(root)/.deps/flatc/flatc/bin/flatc
 
 .PHONY: demo test build fmt clean setup check-format lint unit-tests c-tests conformance \
-  memory-tests python-test
+  memory-tests fault-tests python-test
 
 demo: build
 	@$(say) "upscaling $(demo)/photo.png"
@@ -35,7 +35,7 @@ demo: build
 	  --expect $(demo)/run0_out0.bin
 	@echo "wrote $(demo)/out.png"
 
-test: check-format lint unit-tests c-tests conformance memory-tests python-test
+test: check-format lint unit-tests c-tests conformance memory-tests fault-tests python-test
 	@$(say) "all tests passed"
 
 setup:
@@ -81,13 +81,23 @@ conformance: build
 
 memory-tests: build
 	@$(say) "memory, counted by a Vulkan layer"
-	@python3 cpp_harness/check_memory.py --runner build/etvk_run --layers build/layers $(demo) tests/models/op_small_conv3x3_64__fp32 \
+	@python3 cpp_harness/check_memory.py --runner build/etvk_run --layers build/layers $(demo) \
 	  tests/models/op_split_by_cpu_op__fp32
 	@$(say) "memory of resized programs, counted by the same layer"
 	@for case in op_small_conv3x3_64_dyn__fp32 mini_unet_dyn__fp32; do \
 	  python3 cpp_harness/extract_blob.py tests/models/$$case build/resized/$$case; done
 	@python3 cpp_harness/check_resizes.py --stress build/resize_stress --layers build/layers \
 	  build/resized/*
+
+# Mesa's device_select layer does not survive a vkCreateInstance that fails.
+fault-tests: build
+	@$(say) "every Vulkan call fails in turn"
+	@for case in op_small_conv3x3_64_dyn__fp32 op_small_conv1x1_s2__fp32; do \
+	  python3 cpp_harness/extract_blob.py tests/models/$$case build/faults/$$case; done
+	@NODEVICE_SELECT=1 VK_ADD_LAYER_PATH="$(root)/build/layers" \
+	  VK_INSTANCE_LAYERS=VK_LAYER_ETVK_allocations build/fault_test \
+	  "$(root)/build/libetvk_allocation_layer.so" build/faults/op_small_conv3x3_64_dyn__fp32 \
+	  build/faults/op_small_conv1x1_s2__fp32
 
 python-test: build
 	@$(say) "from Python"

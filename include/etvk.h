@@ -69,6 +69,8 @@ enum etvk_status
   ETVK_STATUS_INTERNAL = 9,
   // A panic was caught; the delegate can only be destroyed.
   ETVK_STATUS_PANIC = 10,
+  // The driver gave up waiting for the device. The call had no effect and can be made again.
+  ETVK_STATUS_TIMEOUT = 11,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L

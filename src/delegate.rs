@@ -125,8 +125,8 @@ impl Delegate {
             workspace_bytes,
             ..options.clone()
         };
-        let limits = options.restrict(device.limits());
-        let program = compile(&graph, &shapes, &limits, &rounded)?;
+        let limits = options.restrict(&device.limits_with_images());
+        let program = asked(&limits, compile(&graph, &shapes, &limits, &rounded))?;
         let plan = plan_memory(&program, &limits)?;
         check_budget(plan.workspace_bytes, options)?;
         let sharing = match options.share_workspace {
@@ -197,7 +197,8 @@ impl Delegate {
             return Ok(());
         }
         let limits = &self.limits;
-        let program = compile(&self.graph, shapes, limits, &self.resized).map_err(|e| {
+        let program = asked(limits, compile(&self.graph, shapes, limits, &self.resized));
+        let program = program.map_err(|e| {
             // It compiled for the bound: what is wrong now is the sizes.
             let kind = match e.kind {
                 ErrorKind::InvalidBlob => ErrorKind::InvalidArgument,
@@ -258,20 +259,18 @@ impl Delegate {
 
     /// The program as it is set up now: ports, convolutions, dispatches.
     pub fn program(&self) -> Result<Arc<Program>> {
-        self.current().map(|(program, ..)| program)
+        Ok(self.lock()?.current()?.program.clone())
     }
 
     /// The current program, the number of barriers between its dispatches, and how long each
     /// dispatch took in the last run where that is known.
     fn current(&self) -> Result<(Arc<Program>, usize, Vec<f64>)> {
         let state = self.lock()?;
-        let compiled = state
-            .kept
-            .first()
-            .ok_or_else(|| Error::internal("nothing is compiled"))?;
-        let recording = &compiled.recording;
-        let times = recording.times_ns();
-        Ok((compiled.program.clone(), recording.barriers(), times))
+        let Compiled {
+            program, recording, ..
+        } = state.current()?;
+        let times = watched(&self.device, recording.times_ns())?;
+        Ok((program.clone(), recording.barriers(), times))
     }
 
     /// What the driver allocated for this delegate.
@@ -296,6 +295,11 @@ impl Delegate {
 }
 
 impl State {
+    fn current(&self) -> Result<&Compiled> {
+        let current = self.kept.first();
+        current.ok_or_else(|| Error::internal("nothing is compiled"))
+    }
+
     /// Records `program` and makes it the current one. On failure nothing changes.
     fn add(&mut self, shapes: Vec<InputShape>, program: Program, plan: MemoryPlan) -> Result<()> {
         let prepared = self.session.prepare(&program, &plan)?;
@@ -323,6 +327,14 @@ fn watched<T>(device: &Device, result: Result<T>) -> Result<T> {
         validation::check()?;
     }
     result
+}
+
+/// What planning gave, unless the driver failed to answer: then it rests on nothing.
+fn asked<T>(limits: &DeviceLimits, planned: Result<T>) -> Result<T> {
+    match limits.images.0.take_failure() {
+        Some(error) => Err(error),
+        None => planned,
+    }
 }
 
 fn check_budget(workspace_bytes: u64, options: &Options) -> Result<()> {

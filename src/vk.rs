@@ -37,6 +37,7 @@ fn failure(what: &str, result: vk::Result) -> Error {
         | vk::Result::ERROR_TOO_MANY_OBJECTS
         | vk::Result::ERROR_MEMORY_MAP_FAILED => ErrorKind::OutOfMemory,
         vk::Result::ERROR_DEVICE_LOST => ErrorKind::DeviceLost,
+        vk::Result::TIMEOUT => ErrorKind::Timeout,
         vk::Result::ERROR_INCOMPATIBLE_DRIVER
         | vk::Result::ERROR_INITIALIZATION_FAILED
         | vk::Result::ERROR_LAYER_NOT_PRESENT

@@ -45,12 +45,14 @@ pub enum etvk_status {
     ETVK_STATUS_INTERNAL = 9,
     /// A panic was caught; the delegate can only be destroyed.
     ETVK_STATUS_PANIC = 10,
+    /// The driver gave up waiting for the device. The call had no effect and can be made again.
+    ETVK_STATUS_TIMEOUT = 11,
 }
 
 use etvk_status::*;
 
 /// Every status with its name.
-const STATUSES: [(etvk_status, &CStr); 11] = [
+const STATUSES: [(etvk_status, &CStr); 12] = [
     (ETVK_STATUS_OK, c"ETVK_STATUS_OK"),
     (
         ETVK_STATUS_INVALID_ARGUMENT,
@@ -68,6 +70,7 @@ const STATUSES: [(etvk_status, &CStr); 11] = [
     (ETVK_STATUS_DEVICE_LOST, c"ETVK_STATUS_DEVICE_LOST"),
     (ETVK_STATUS_INTERNAL, c"ETVK_STATUS_INTERNAL"),
     (ETVK_STATUS_PANIC, c"ETVK_STATUS_PANIC"),
+    (ETVK_STATUS_TIMEOUT, c"ETVK_STATUS_TIMEOUT"),
 ];
 
 /// Name of the status with that number.
@@ -87,6 +90,7 @@ impl From<ErrorKind> for etvk_status {
             ErrorKind::OutOfMemory => ETVK_STATUS_OUT_OF_MEMORY,
             ErrorKind::NoDevice => ETVK_STATUS_NO_DEVICE,
             ErrorKind::DeviceLost => ETVK_STATUS_DEVICE_LOST,
+            ErrorKind::Timeout => ETVK_STATUS_TIMEOUT,
             ErrorKind::Internal => ETVK_STATUS_INTERNAL,
         }
     }
@@ -344,7 +348,7 @@ mod tests {
             assert_eq!(name.to_str().expect("ASCII"), format!("{status:?}"));
         }
         assert_eq!(status_name(-1), c"unknown status");
-        assert_eq!(status_name(11), c"unknown status");
+        assert_eq!(status_name(12), c"unknown status");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The open device: its features and its queue. One per physical device, shared by
 //! all delegates; the last one to go destroys it.
 
-use super::image::ImageFacts;
+use super::image::{DriverImages, ImageFacts, WatchedImages};
 use super::instance::{loader, offers, Instance, Validation, LIFETIME};
 use super::memory::buffer_info;
 use super::physical::{candidate, choose, describe, has_matrix_16x16, timestamp_period, Candidate};
@@ -10,13 +10,14 @@ use super::workspace::Shared;
 use super::{failure, lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
-use crate::tensor::{DeviceImages, DeviceLimits};
+use crate::tensor::{DeviceImages, DeviceLimits, ImageShape};
 use ash::{ext, khr, vk};
 use gpu_allocator::vulkan::{Allocator, AllocatorCreateDesc};
 use std::ffi::{c_char, CString};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 /// An open device.
 pub struct Device {
@@ -31,6 +32,7 @@ pub struct Device {
     queue: Mutex<vk::Queue>,
     names: Option<ext::debug_utils::Device>,
     limits: DeviceLimits,
+    images: Arc<DriverImages>,
     max_bindings: u32,
     timestamp_period_ns: Option<f32>,
     /// Memory types that a buffer and all images can share.
@@ -41,6 +43,11 @@ pub struct Device {
     lost: AtomicBool,
     pub(super) instance: Arc<Instance>,
 }
+
+/// How often, and how far apart, waiting for an idle device is tried when the driver is short of
+/// memory: what was submitted must have ended before its memory is reused.
+const IDLE_ATTEMPTS: u32 = 10;
+const IDLE_PAUSE: Duration = Duration::from_millis(20);
 
 static SHARED: Mutex<Vec<Weak<Device>>> = Mutex::new(Vec::new());
 
@@ -80,10 +87,16 @@ impl Device {
             return Ok(device.clone());
         }
         let mut device = Self::create(instance, physical[index], index, queue_family)?;
-        let facts = ImageFacts::ask(&device, physical[index]);
+        let facts = match ImageFacts::ask(&device, physical[index]) {
+            Ok(facts) => facts,
+            Err(error) => {
+                alive.push(Arc::new(device));
+                return Err(error);
+            }
+        };
         device.shared_memory_types = facts.shared_types;
         let device = Arc::new_cyclic(|weak| {
-            device.limits.images = DeviceImages(Arc::new(facts.of(weak.clone())));
+            device.images = Arc::new(facts.of(weak.clone()));
             device
         });
         shared.push(Arc::downgrade(&device));
@@ -137,7 +150,7 @@ impl Device {
             && storage_16bit
             && arithmetic_16bit
             && limits.subgroup_size == 32
-            && has_matrix_16x16(&loader()?, &instance.handle, physical);
+            && has_matrix_16x16(&loader()?, &instance.handle, physical)?;
 
         let mut extensions: Vec<*const c_char> = Vec::new();
         let mut storage16 = vk::PhysicalDevice16BitStorageFeatures::default()
@@ -213,6 +226,7 @@ impl Device {
             queue_family,
             names,
             limits,
+            images: Arc::default(),
             max_bindings,
             timestamp_period_ns,
             shared_memory_types: buffer_types,
@@ -223,9 +237,23 @@ impl Device {
         })
     }
 
-    /// What planners may know of it.
+    /// What planners may know of it, but for its images.
     pub fn limits(&self) -> &DeviceLimits {
         &self.limits
+    }
+
+    /// What planners may know of it. Every caller has its own view of the images, so that a failure
+    /// of the driver comes to the one who asked.
+    pub fn limits_with_images(&self) -> DeviceLimits {
+        DeviceLimits {
+            images: DeviceImages(Arc::new(WatchedImages::new(self.images.clone()))),
+            ..self.limits.clone()
+        }
+    }
+
+    /// Bytes that the driver allocates for an image; `None` where it makes none.
+    pub(super) fn image_bytes(&self, image: ImageShape) -> Result<Option<u64>> {
+        self.images.allocation_bytes(image)
     }
 
     /// Its name, as the driver gives it.
@@ -272,8 +300,8 @@ impl Device {
     /// Turns a Vulkan result into ours, and remembers a lost device.
     pub(super) fn check<T>(&self, what: &str, result: ash::prelude::VkResult<T>) -> Result<T> {
         result.map_err(|e| {
-            if e == vk::Result::ERROR_DEVICE_LOST {
-                self.lost.store(true, Ordering::Release);
+            if e == vk::Result::ERROR_DEVICE_LOST && !self.lost.swap(true, Ordering::AcqRel) {
+                log::error!("device {} was lost: {what}", self.index);
             }
             failure(what, e)
         })
@@ -310,12 +338,30 @@ impl Device {
                 .queue_submit(*lock(&self.queue), &submits, fence);
             self.check("vkQueueSubmit", submitted)?;
             let waited = self.handle.wait_for_fences(&[fence], true, u64::MAX);
-            if waited.is_err() {
-                let _queue = lock(&self.queue);
-                let _ = self.handle.device_wait_idle();
+            let waited = self.check("vkWaitForFences", waited);
+            match waited {
+                Ok(()) => Ok(()),
+                Err(error) => self.wait_idle().and(Err(error)),
             }
-            self.check("vkWaitForFences", waited)
         }
+    }
+
+    /// Waits until nothing runs on the device, after another wait has failed. A device that cannot
+    /// even be waited for counts as lost, so that nobody uses it again.
+    fn wait_idle(&self) -> Result<()> {
+        let _queue = lock(&self.queue);
+        for attempt in 1.. {
+            // SAFETY: the device is alive and its queue locked.
+            match unsafe { self.handle.device_wait_idle() } {
+                Ok(()) | Err(vk::Result::ERROR_DEVICE_LOST) => break,
+                Err(_) if attempt < IDLE_ATTEMPTS => std::thread::sleep(IDLE_PAUSE),
+                Err(e) => {
+                    let lost = Err(vk::Result::ERROR_DEVICE_LOST);
+                    return self.check(&format!("vkDeviceWaitIdle gave {e:?}, so"), lost);
+                }
+            }
+        }
+        Ok(())
     }
 }
 

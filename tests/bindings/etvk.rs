@@ -15,6 +15,7 @@ pub const ETVK_STATUS_NO_DEVICE : etvk_status = 7 ;
 pub const ETVK_STATUS_DEVICE_LOST : etvk_status = 8 ;
 pub const ETVK_STATUS_INTERNAL : etvk_status = 9 ;
 pub const ETVK_STATUS_PANIC : etvk_status = 10 ;
+pub const ETVK_STATUS_TIMEOUT : etvk_status = 11 ;
 pub type etvk_status = i32 ;
 pub const ETVK_DTYPE_BOOL : etvk_dtype = 0 ;
 pub const ETVK_DTYPE_UINT8 : etvk_dtype = 1 ;
