@@ -1,5 +1,6 @@
 # make demo    upscale a photograph with a stock ExecuTorch program
 # make test    everything that is tested
+# make soak    many inferences in one process; SOAK_RUNS says how many
 # make build   build/libetvk.a, build/libexecutorch_backend_etvk.so, build/etvk_run
 # make fmt     format
 # make clean   remove what was built
@@ -35,7 +36,7 @@ demo: build
 	  --expect $(demo)/run0_out0.bin
 	@echo "wrote $(demo)/out.png"
 
-test: check-format lint unit-tests c-tests conformance memory-tests fault-tests python-test
+test: check-format lint unit-tests c-tests conformance memory-tests fault-tests thread-tests python-test
 	@$(say) "all tests passed"
 
 setup:
@@ -68,6 +69,7 @@ c-tests: build
 	@python3 cpp_harness/extract_blob.py tests/models/op_small_conv3x3_64_dyn__fp32 build/fixture
 	@$(sanitizers) build/c_api_test build/fixture
 	@$(sanitizers) build/c_api_test_cxx build/fixture
+	@$(sanitizers) build/process_test build/fixture
 	@$(sanitizers) build/backend_test --name-taken
 	@$(sanitizers) build/backend_test build/fixture
 
@@ -98,6 +100,24 @@ fault-tests: build
 	  VK_INSTANCE_LAYERS=VK_LAYER_ETVK_allocations build/fault_test \
 	  "$(root)/build/libetvk_allocation_layer.so" build/faults/op_small_conv3x3_64_dyn__fp32 \
 	  build/faults/op_small_conv1x1_s2__fp32
+
+stress_cases := op_small_dw3x3_48_dyn__fp32 op_small_conv3x3_64_dyn__fp32 op_add_scalar__fp32 \
+  op_pixel_shuffle2__fp32
+
+.PHONY: stress-fixtures thread-tests soak
+stress-fixtures: build
+	@for case in $(stress_cases); do \
+	  python3 cpp_harness/extract_blob.py tests/models/$$case build/stress/$$case; done
+
+thread-tests: stress-fixtures
+	@$(say) "8 threads load, run and unload different programs"
+	@build/stress_test threads 8 25 $(addprefix build/stress/,$(stress_cases))
+
+# make soak SOAK_RUNS=1000000
+SOAK_RUNS ?= 100000
+soak: stress-fixtures
+	@$(say) "$(SOAK_RUNS) inferences; memory must not grow"
+	@build/stress_test soak $(SOAK_RUNS) build/stress/$(firstword $(stress_cases))
 
 python-test: build
 	@$(say) "from Python"

@@ -164,6 +164,21 @@ def check_sharing(bench):
     print(f"{len(needs)} delegates: workspace {peaks[0]} bytes, shared {peaks[1]}")
 
 
+def check_limit(bench):
+    """memory_limit_bytes is what the driver gives at most, and a byte less allocates nothing."""
+    process, _ = bench.run()
+    need = json.loads(process.stdout)["memory"]["driver_bytes"]
+    process, seen = bench.run(["--option", f"memory_limit_bytes={need}"])
+    require(process.returncode == 0, f"limit {need}: {process.stderr[-3000:]}")
+    require(seen["peak_bytes"] <= need, f"limit {need}: {seen['peak_bytes']} bytes allocated")
+    process, seen = bench.run(["--option", f"memory_limit_bytes={need - 1}"])
+    require("OUT_OF_MEMORY" in process.stderr and f"{need} bytes" in process.stderr,
+            f"limit {need - 1}: {process.stderr[-3000:]}")
+    require(seen["peak_bytes"] == 0, f"limit {need - 1}: {seen['peak_bytes']} bytes allocated")
+    require_balanced(seen, "limit")
+    print(f"memory limit: {need} bytes are enough, a byte less is refused before allocating")
+
+
 def check_wrong_options(bench):
     for arguments, environment in ((["--option", "workspace_bytes=many"], None),
                                    (["--option", "no_such_option=1"], None),
@@ -189,6 +204,7 @@ def main():
         try:
             check_budgets(bench)
             check_storages(bench)
+            check_limit(bench)
             check_wrong_options(bench)
             check_sharing(Bench(arguments.runner, arguments.layers, arguments.split_case, folder))
         except Failure as failure:

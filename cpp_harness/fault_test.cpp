@@ -172,7 +172,7 @@ int main(int argc, char** argv) {
   etvk_faults::require(failures > 0, "the layer is not loaded");
   failures += fail_instances(layer, {{"validation", "1"}});
   Faults faults(layer, scenario, argc > 4 ? argv[4] : nullptr);
-  const Config plain{"plain", {{"profile", "1"}}};
+  const Config plain{"plain", {{"profile", "1"}, {"warm_up", "1"}, {"memory_limit_bytes", "1000000000"}}};
   const Config images{"images",
                       {{"conv_algorithm", "im2col"},
                        {"scratch_storage", "texture2d"},

@@ -14,7 +14,9 @@ use crate::passes;
 use crate::program::{Port, PortKind, Program};
 use crate::state;
 use crate::tensor::{DType, DeviceLimits};
-use crate::vk::{validation, Device, MemoryReport, Recording, Reserved, Session, Sharing, Timing};
+use crate::vk::{
+    validation, Device, MemoryReport, Recording, Reserved, Session, Sharing, Terms, Timing,
+};
 use host::{HostTensor, HostTensorMut};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -133,7 +135,11 @@ impl Delegate {
             true => Sharing::Budget(workspace_bytes),
             false => Sharing::Alone,
         };
-        let mut session = Session::create(device, (&program, &plan), sharing, &|upload, read| {
+        let terms = Terms {
+            sharing,
+            memory_limit_bytes: options.memory_limit_bytes,
+        };
+        let mut session = Session::create(device, (&program, &plan), terms, &|upload, read| {
             let source = usize::try_from(upload.constant.0).ok();
             let source = source.and_then(|constant| graph.constants.get(constant));
             data.with_bytes(
@@ -157,6 +163,10 @@ impl Delegate {
         };
         let bound = plan.clone();
         state.add(shapes, program, plan)?;
+        // A run changes mutable buffers: then the first real one has to be the first.
+        if options.warm_up && graph.states.is_empty() {
+            state.warm_up()?;
+        }
         log::info!(
             "loaded {} nodes, {:?}",
             graph.nodes.len(),
@@ -295,6 +305,21 @@ impl Delegate {
 }
 
 impl State {
+    /// Runs once with zeros: whatever drivers do at the first submission is done.
+    fn warm_up(&mut self) -> Result<()> {
+        let Some(Compiled {
+            program,
+            plan,
+            recording,
+            ..
+        }) = self.kept.first_mut()
+        else {
+            return Err(Error::internal("nothing is compiled"));
+        };
+        self.session.clear_inputs()?;
+        self.session.run(program, plan, recording)
+    }
+
     fn current(&self) -> Result<&Compiled> {
         let current = self.kept.first();
         current.ok_or_else(|| Error::internal("nothing is compiled"))

@@ -15,12 +15,14 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod usage;
 pub mod validation;
 mod workspace;
 
 pub use device::Device;
 pub use record::{Recording, Timing};
-pub use session::{MemoryReport, Prepared, ReadConstant, Reserved, Session};
+pub use session::{MemoryReport, Prepared, ReadConstant, Reserved, Session, Terms};
+pub use usage::{process_memory, ProcessMemory};
 pub use workspace::Sharing;
 
 use crate::error::{Error, ErrorKind};

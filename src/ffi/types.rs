@@ -170,6 +170,26 @@ pub type etvk_named_data_get = Option<
 pub type etvk_named_data_release =
     Option<unsafe extern "C" fn(context: *mut c_void, token: *mut c_void)>;
 
+/// How much is logged: records of the level and of those before it.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum etvk_log_level {
+    ETVK_LOG_OFF = 0,
+    ETVK_LOG_ERROR = 1,
+    ETVK_LOG_WARN = 2,
+    ETVK_LOG_INFO = 3,
+    ETVK_LOG_DEBUG = 4,
+    ETVK_LOG_TRACE = 5,
+}
+
+/// Takes a log record: its etvk_log_level, and its text, NUL-terminated and valid for the call. It
+/// is called inside functions of this library, on their threads and on threads of the driver, on
+/// several at once. It must return (no exception, no longjmp), soon, and must not call this
+/// library: locks may be held.
+pub type etvk_log_callback =
+    Option<unsafe extern "C" fn(context: *mut c_void, level: u32, message: *const c_char)>;
+
 /// What etvk_delegate_create takes. Set it to zero, then fill it: later versions append members
 /// whose zero means what there was before, and a larger struct_size than the library knows is
 /// accepted as long as the rest is zero.
@@ -273,6 +293,31 @@ pub struct etvk_memory {
     pub driver_bytes: u64,
     /// Number of memory objects.
     pub driver_allocations: u64,
+}
+
+/// Device memory of the whole process: of all delegates, and of loads that are under way. All but
+/// the peak is 0 before the first delegate and after the last.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct etvk_process_memory {
+    /// Convolution workspaces.
+    pub workspace_bytes: u64,
+    /// Intermediate tensors.
+    pub activation_bytes: u64,
+    /// Packed constants.
+    pub weight_bytes: u64,
+    /// Host-visible inputs, outputs and uploads.
+    pub staging_bytes: u64,
+    /// All of it, as allocated.
+    pub driver_bytes: u64,
+    /// Number of memory objects.
+    pub driver_allocations: u64,
+    /// The most driver_bytes that there were at one time.
+    pub peak_driver_bytes: u64,
+    /// Number of delegates.
+    pub delegates: u64,
+    /// Number of open devices.
+    pub devices: u64,
 }
 
 /// How a convolution is done.

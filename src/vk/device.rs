@@ -11,6 +11,7 @@ use super::{failure, lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
 use crate::tensor::{DeviceImages, DeviceLimits, ImageShape};
+use ash::prelude::VkResult;
 use ash::{ext, khr, vk};
 use gpu_allocator::vulkan::{Allocator, AllocatorCreateDesc};
 use std::ffi::{c_char, CString};
@@ -51,13 +52,45 @@ const IDLE_PAUSE: Duration = Duration::from_millis(20);
 
 static SHARED: Mutex<Vec<Weak<Device>>> = Mutex::new(Vec::new());
 
+/// Devices that outlive their last delegate because one of them asked for it.
+static KEPT: Mutex<Vec<Arc<Device>>> = Mutex::new(Vec::new());
+
 impl Device {
     /// The device that `options` ask for: an open one if it is still good, else a new one.
     pub fn open(options: &Options) -> Result<Arc<Self>> {
         // Whatever is looked at may be down to this owner: it must end after the guard is gone.
         let mut alive = Vec::new();
-        let _lifetime = lock(&LIFETIME);
-        Self::find_or_create(options, &mut alive)
+        let device = {
+            let _lifetime = lock(&LIFETIME);
+            Self::find_or_create(options, &mut alive)?
+        };
+        let mut kept = lock(&KEPT);
+        // A lost device is kept no longer.
+        let (lost, good): (Vec<_>, Vec<_>) = kept.drain(..).partition(|d| d.is_lost());
+        *kept = good;
+        alive.extend(lost);
+        if options.keep_device && !kept.iter().any(|d| Arc::ptr_eq(d, &device)) {
+            kept.push(device.clone());
+        }
+        drop(kept);
+        Ok(device)
+    }
+
+    /// Number of devices that are open.
+    pub fn open_count() -> usize {
+        let shared = lock(&SHARED);
+        shared.iter().filter(|d| d.strong_count() > 0).count()
+    }
+
+    /// Lets go of the devices that the option `keep_device` keeps; those in use end with their last
+    /// delegate.
+    pub fn release_kept() {
+        let kept = std::mem::take(&mut *lock(&KEPT));
+        drop(kept);
+    }
+
+    fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
     }
 
     fn find_or_create(options: &Options, alive: &mut Vec<Arc<Self>>) -> Result<Arc<Self>> {
@@ -79,9 +112,7 @@ impl Device {
         shared.retain(|weak| weak.strong_count() > 0);
         alive.extend(shared.iter().filter_map(Weak::upgrade));
         let good = |device: &&Arc<Self>| {
-            device.index == index
-                && Arc::ptr_eq(&device.instance, &instance)
-                && !device.lost.load(Ordering::Acquire)
+            device.index == index && Arc::ptr_eq(&device.instance, &instance) && !device.is_lost()
         };
         if let Some(device) = alive.iter().find(good) {
             return Ok(device.clone());
@@ -276,6 +307,12 @@ impl Device {
         self.granularity_bytes
     }
 
+    /// Bytes that the driver allocates for a buffer of `size_bytes` (not 0).
+    pub(super) fn required_bytes(&self, size_bytes: u64) -> Result<u64> {
+        let required = requirements(&self.handle, size_bytes);
+        Ok(self.check("vkCreateBuffer", required)?.size)
+    }
+
     /// Storage buffers that one dispatch may bind.
     pub(super) fn max_bindings(&self) -> u32 {
         self.max_bindings
@@ -380,16 +417,20 @@ impl Drop for Device {
 
 /// What a buffer of one byte is rounded up to, and the memory types of buffers.
 fn granularity(device: &ash::Device) -> Result<(u64, u32)> {
+    let requirements = requirements(device, 1).map_err(|e| failure("vkCreateBuffer", e))?;
+    Ok((
+        requirements.size.max(requirements.alignment).max(1),
+        requirements.memory_type_bits,
+    ))
+}
+
+/// What the driver asks for a buffer of `size_bytes` (not 0).
+fn requirements(device: &ash::Device, size_bytes: u64) -> VkResult<vk::MemoryRequirements> {
     // SAFETY: the device is alive; the buffer is destroyed at once and was used by nothing.
     unsafe {
-        let buffer = device
-            .create_buffer(&buffer_info(1), None)
-            .map_err(|e| failure("vkCreateBuffer", e))?;
+        let buffer = device.create_buffer(&buffer_info(size_bytes), None)?;
         let requirements = device.get_buffer_memory_requirements(buffer);
         device.destroy_buffer(buffer, None);
-        Ok((
-            requirements.size.max(requirements.alignment).max(1),
-            requirements.memory_type_bits,
-        ))
+        Ok(requirements)
     }
 }

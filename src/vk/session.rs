@@ -3,7 +3,8 @@
 use super::device::Device;
 use super::memory::{Buffer, Purpose};
 use super::record::{Recording, Slot, Source, Timing};
-use super::upload::{Fence, Uploader};
+use super::upload::{self, Fence, Uploader};
+use super::usage::{ProcessMemory, Promise};
 use super::workspace::{Held, Lease, Sharing};
 use crate::error::{Error, Result};
 use crate::memory::{MemoryPlan, Place, Region};
@@ -45,7 +46,26 @@ pub struct Session {
     constants: HashMap<Upload, Place>,
     fence: Fence,
     timing: Timing,
+    memory_limit_bytes: Option<u64>,
     device: Arc<Device>,
+}
+
+/// What a session's memory is subject to.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// With whom the workspace is shared.
+    pub sharing: Sharing,
+    /// Most device memory that all delegates of the process may have with this one.
+    pub memory_limit_bytes: Option<u64>,
+}
+
+impl From<Sharing> for Terms {
+    fn from(sharing: Sharing) -> Self {
+        Self {
+            sharing,
+            memory_limit_bytes: None,
+        }
+    }
 }
 
 /// What a session owns alone.
@@ -62,8 +82,8 @@ fn traits_of(region: Region) -> (&'static str, Purpose) {
     match region {
         Region::Arena => ("etvk arena", Purpose::Device),
         Region::Workspace => ("etvk workspace", Purpose::Aliased),
-        Region::Constants => ("etvk constants", Purpose::Device),
-        Region::States => ("etvk states", Purpose::Device),
+        Region::Constants => ("etvk constants", Purpose::Weights),
+        Region::States => ("etvk states", Purpose::Weights),
         Region::Inputs => ("etvk inputs", Purpose::HostToDevice),
         Region::Outputs => ("etvk outputs", Purpose::DeviceToHost),
     }
@@ -90,9 +110,10 @@ impl Session {
     pub fn create(
         device: &Arc<Device>,
         (program, plan): (&Program, &MemoryPlan),
-        sharing: Sharing,
+        terms: impl Into<Terms>,
         read: ReadConstant<'_>,
     ) -> Result<Self> {
+        let terms = terms.into();
         device.alive()?;
         let fence = Fence::new(device)?;
         let mut session = Self {
@@ -101,26 +122,76 @@ impl Session {
             constants: HashMap::new(),
             fence,
             timing: Timing::Off,
+            memory_limit_bytes: terms.memory_limit_bytes,
             device: device.clone(),
         };
         if plan.workspace_bytes > 0 {
-            session.workspace = Some(Lease::new(device, plan.workspace_bytes, sharing)?);
+            session.workspace = Some(Lease::new(device, plan.workspace_bytes, terms.sharing));
         }
-        for (slot, region) in REGIONS.into_iter().enumerate() {
-            session.regions[slot] = session.allocate(region, plan.region_bytes(region))?;
+        let spare_bytes = session.promise_all(plan)?;
+        let (promise, spare_bytes) = spare_bytes.unzip();
+        let promise = promise.as_ref();
+        // What is uploaded goes first: its staging has gone when the rest is allocated.
+        for uploaded in [true, false] {
+            for (slot, region) in REGIONS.into_iter().enumerate() {
+                if matches!(region, Region::Constants | Region::States) == uploaded {
+                    let size_bytes = plan.region_bytes(region);
+                    session.regions[slot] = session.allocate(region, size_bytes, promise)?;
+                }
+            }
+            if uploaded {
+                for region in [Region::Constants, Region::States] {
+                    session.upload(region, program, plan, (spare_bytes, promise), read)?;
+                }
+            }
         }
-        for region in [Region::Constants, Region::States] {
-            session.upload(region, program, plan, read)?;
+        if let Some(lease) = &session.workspace {
+            lease.allocate(promise)?;
         }
         Ok(session)
     }
 
-    fn allocate(&self, region: Region, size_bytes: u64) -> Result<Option<Buffer>> {
+    /// Where there is a limit, promises all that `plan` needs, and tells how many bytes of it are
+    /// allocated after the uploads.
+    fn promise_all(&self, plan: &MemoryPlan) -> Result<Option<(Promise, u64)>> {
+        let Some(limit_bytes) = self.memory_limit_bytes else {
+            return Ok(None);
+        };
+        let mut need = ProcessMemory::default();
+        for region in REGIONS {
+            let (_, purpose) = traits_of(region);
+            let size_bytes = plan.region_bytes(region);
+            if size_bytes > 0 {
+                *need.of(purpose) += self.device.required_bytes(size_bytes)?;
+            }
+        }
+        if let Some(lease) = &self.workspace {
+            need.workspace_bytes = lease.growth_bytes()?;
+        }
+        let spare_bytes = need.total_bytes() - need.weight_bytes;
+        let mut staging_bytes = 0;
+        for region in [Region::Constants, Region::States] {
+            let size_bytes = plan.region_bytes(region);
+            if size_bytes > 0 {
+                let size_bytes = upload::staging_bytes(size_bytes, Some(spare_bytes));
+                staging_bytes = staging_bytes.max(self.device.required_bytes(size_bytes)?);
+            }
+        }
+        need.staging_bytes += staging_bytes.saturating_sub(spare_bytes);
+        Ok(Some((Promise::new(&need, limit_bytes)?, spare_bytes)))
+    }
+
+    fn allocate(
+        &self,
+        region: Region,
+        size_bytes: u64,
+        promise: Option<&Promise>,
+    ) -> Result<Option<Buffer>> {
         if size_bytes == 0 {
             return Ok(None);
         }
         let (name, purpose) = traits_of(region);
-        Buffer::new(&self.device, name, size_bytes, purpose).map(Some)
+        Buffer::new(&self.device, name, size_bytes, purpose, promise).map(Some)
     }
 
     fn upload(
@@ -128,12 +199,16 @@ impl Session {
         region: Region,
         program: &Program,
         plan: &MemoryPlan,
+        (spare_bytes, promise): (Option<u64>, Option<&Promise>),
         read: ReadConstant<'_>,
     ) -> Result<()> {
         let Some(target) = buffer_in(&self.regions, region) else {
             return Ok(());
         };
-        let mut uploader = Uploader::new(&self.device, &self.fence, target)?;
+        let mut uploader = {
+            let staging_bytes = upload::staging_bytes(target.size_bytes(), spare_bytes);
+            Uploader::new(&self.device, &self.fence, target, staging_bytes, promise)?
+        };
         for (buffer, place) in program.buffers.iter().zip(&plan.places) {
             let index = match buffer.kind {
                 BufferKind::Constant(index) | BufferKind::State(index)
@@ -173,6 +248,7 @@ impl Session {
     pub fn prepare(&self, program: &Program, plan: &MemoryPlan) -> Result<Prepared> {
         self.device.alive()?;
         let mut larger: [Option<Buffer>; REGIONS.len()] = Default::default();
+        let promise = self.promise_larger(plan)?;
         for (slot, region) in REGIONS.into_iter().enumerate() {
             let has = self.regions[slot].as_ref().map_or(0, Buffer::size_bytes);
             let needs = plan.region_bytes(region);
@@ -187,7 +263,7 @@ impl Session {
                     log::warn!(
                         "{region:?} grows from {has} to {needs} bytes for other input sizes"
                     );
-                    larger[slot] = self.allocate(region, needs)?;
+                    larger[slot] = self.allocate(region, needs, promise.as_ref())?;
                 }
                 _ => {}
             }
@@ -196,6 +272,26 @@ impl Session {
         let recording = self.record(program, plan, &larger, held.as_deref())?;
         drop(held);
         Ok(Prepared { larger, recording })
+    }
+
+    /// Where there is a limit, promises what [`Session::prepare`] allocates beside what is there.
+    fn promise_larger(&self, plan: &MemoryPlan) -> Result<Option<Promise>> {
+        let Some(limit_bytes) = self.memory_limit_bytes else {
+            return Ok(None);
+        };
+        let mut need = ProcessMemory::default();
+        for region in REGIONS {
+            let has = self.buffer(region).map_or(0, Buffer::size_bytes);
+            let needs = plan.region_bytes(region);
+            if needs > has && region != Region::Constants {
+                let (_, purpose) = traits_of(region);
+                *need.of(purpose) += self.device.required_bytes(needs)?;
+            }
+        }
+        match need.total_bytes() {
+            0 => Ok(None),
+            _ => Promise::new(&need, limit_bytes).map(Some),
+        }
     }
 
     /// The workspace for this call alone, where `plan` uses it.
@@ -311,6 +407,15 @@ impl Session {
             .bytes_mut()?
             .get_mut(range)
             .ok_or_else(|| Error::internal("input lies outside its memory"))
+    }
+
+    /// Sets all inputs to zero.
+    pub fn clear_inputs(&mut self) -> Result<()> {
+        let slot = REGIONS.iter().position(|&r| r == Region::Inputs);
+        match slot.and_then(|slot| self.regions[slot].as_mut()) {
+            Some(inputs) => inputs.bytes_mut().map(|bytes| bytes.fill(0)),
+            None => Ok(()),
+        }
     }
 
     /// The staging bytes of output buffer `id`, as the last run left them.
