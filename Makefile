@@ -1,5 +1,6 @@
 # make demo    upscale a photograph with a stock ExecuTorch program
 # make test    everything that is tested
+# make tsan    the C++ side under ThreadSanitizer
 # make soak    many inferences in one process; SOAK_RUNS says how many
 # make build   build/libetvk.a, build/libexecutorch_backend_etvk.so, build/etvk_run
 # make fmt     format
@@ -112,6 +113,13 @@ stress-fixtures: build
 thread-tests: stress-fixtures
 	@$(say) "8 threads load, run and unload different programs"
 	@build/stress_test threads 8 25 $(addprefix build/stress/,$(stress_cases))
+
+.PHONY: tsan
+tsan: stress-fixtures
+	@$(say) "the adapter under ThreadSanitizer"
+	@cmake --build build --target backend_stress
+	@TSAN_OPTIONS=suppressions=$(harness)/tsan.supp build/backend_stress \
+	  build/stress/$(firstword $(stress_cases)) 4 10
 
 # make soak SOAK_RUNS=1000000
 SOAK_RUNS ?= 100000
