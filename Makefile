@@ -3,6 +3,7 @@
 # make tsan    the C++ side under ThreadSanitizer
 # make soak    many inferences in one process; SOAK_RUNS says how many
 # make build   build/libetvk.a, build/libexecutorch_backend_etvk.so, build/etvk_run
+# make bench   time programs, beside what others reach; see tests/bench/README.md
 # make fmt     format
 # make clean   remove what was built
 #
@@ -28,8 +29,9 @@ sanitizers := ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_s
   LSAN_OPTIONS=suppressions=$(harness)/leaks.supp:print_suppressions=0
 export ETVK_FLATC := $(root)/.deps/flatc/flatc/bin/flatc
 
-.PHONY: demo test build fmt clean setup check-format lint unit-tests c-tests conformance \
-  memory-tests fault-tests python-test
+.PHONY: demo test bench build fmt clean setup check-format lint unit-tests c-tests conformance \
+  memory-tests fault-tests thread-tests stress-fixtures tsan soak python-test bench-program \
+  bench-test
 
 demo: build
 	@$(say) "upscaling $(demo)/photo.png"
@@ -37,7 +39,8 @@ demo: build
 	  --expect $(demo)/run0_out0.bin
 	@echo "wrote $(demo)/out.png"
 
-test: check-format lint unit-tests c-tests conformance memory-tests fault-tests thread-tests python-test
+test: check-format lint unit-tests c-tests conformance memory-tests fault-tests thread-tests \
+  python-test bench-test
 	@$(say) "all tests passed"
 
 setup:
@@ -105,7 +108,6 @@ fault-tests: build
 stress_cases := op_small_dw3x3_48_dyn__fp32 op_small_conv3x3_64_dyn__fp32 op_add_scalar__fp32 \
   op_pixel_shuffle2__fp32
 
-.PHONY: stress-fixtures thread-tests soak
 stress-fixtures: build
 	@for case in $(stress_cases); do \
 	  python3 cpp_harness/extract_blob.py tests/models/$$case build/stress/$$case; done
@@ -114,7 +116,6 @@ thread-tests: stress-fixtures
 	@$(say) "8 threads load, run and unload different programs"
 	@build/stress_test threads 8 25 $(addprefix build/stress/,$(stress_cases))
 
-.PHONY: tsan
 tsan: stress-fixtures
 	@$(say) "the adapter under ThreadSanitizer"
 	@cmake --build build --target backend_stress
@@ -131,6 +132,22 @@ python-test: build
 	@$(say) "from Python"
 	@python3 cpp_harness/python_smoke.py --executorch "$(executorch)" \
 	  --backend build/libexecutorch_backend_etvk.so tests/models/mini_espcn__fp32
+
+# The folders to time: cases as tests/models has them. Without a choice a few small ones, which show
+# that it works and little else. ETVK_BENCH_FLAGS are further flags of build/etvk_bench.
+ETVK_BENCH_CASES ?= $(addprefix tests/models/,op_small_conv3x3_64__fp32 op_small_conv7x7_s2__fp32 \
+  op_small_conv1x1_c130__fp32 op_small_dw3x3_48_dyn__fp32 mini_mobilenet_v2__fp32)
+
+bench-program: build
+	@cmake --build build --target etvk_bench --parallel
+
+bench-test: bench-program
+	@$(say) "the benchmark as a program"
+	@python3 cpp_harness/check_bench.py --bench build/etvk_bench --plot tests/bench/plot.py tests/models
+
+bench: bench-program
+	@$(say) "timing programs; the table as JSON lines in build/bench.jsonl"
+	@build/etvk_bench $(ETVK_BENCH_CASES) --json build/bench.jsonl $(ETVK_BENCH_FLAGS)
 
 fmt: setup
 	@cargo fmt

@@ -4,54 +4,18 @@
 #include <cstdio>
 #include <stdexcept>
 
+#include "runner_manifest.h"
 #include "runner_report.h"
 #include "runner_tensor.h"
 
 namespace etvk_run {
 namespace {
 
-struct ExpectedTensor {
-  HostTensor tensor;
-  Tolerance tolerance;
-};
-
-std::vector<int32_t> integers(const Json& array) {
-  std::vector<int32_t> values;
-  for (const auto& item : array.items()) {
-    values.push_back(static_cast<int32_t>(item.number()));
-  }
-  return values;
-}
-
-HostTensor read_tensor(const std::string& folder, const Json& entry) {
-  const auto order = integers(entry["dim_order"]);
-  std::vector<int32_t> dims = integers(entry["shape"]);
-  std::vector<uint8_t> dim_order(order.begin(), order.end());
-  if (dim_order.empty()) {
-    dim_order = contiguous_order(dims.size());
-  }
-  return read_raw(folder + "/" + entry["file"].string(), dtype_from_name(entry["dtype"].string()),
-                  std::move(dims), std::move(dim_order));
-}
-
-Tolerance read_tolerance(const Json& entry) {
-  Tolerance tolerance;
-  tolerance.atol = entry["atol"].number();
-  tolerance.rtol = entry["rtol"].number();
-  tolerance.has_mean = !entry["mean_atol"].is_null();
-  tolerance.mean_atol = tolerance.has_mean ? entry["mean_atol"].number() : 0;
-  return tolerance;
-}
-
 class CaseRun {
  public:
   CaseRun(const CaseRequest& request, const Backend& backend)
       : request_(request), backend_(backend) {
-    std::string folder = request.folder;
-    while (folder.size() > 1 && folder.back() == '/') {
-      folder.pop_back();
-    }
-    name_ = folder.substr(folder.rfind('/') == std::string::npos ? 0 : folder.rfind('/') + 1);
+    name_ = case_name(request.folder);
     runs_ = Json::array();
   }
 
@@ -91,14 +55,9 @@ class CaseRun {
   }
 
   Verdict run_all() {
-    const auto text = read_file(request_.folder + "/manifest.json");
-    const Json manifest = Json::parse(std::string(text.begin(), text.end()));
-    ProgramFiles files;
-    files.model = request_.folder + "/" + manifest["pte"].string();
+    const Json manifest = read_manifest(request_.folder);
+    ProgramFiles files = program_files(request_.folder, manifest);
     files.options = request_.options;
-    for (const auto& member : manifest["ptd_files"].members()) {
-      files.data.push_back(request_.folder + "/" + member.first);
-    }
     if (manifest["runs"].items().empty()) {
       throw std::runtime_error("the manifest has no runs");
     }
@@ -107,6 +66,9 @@ class CaseRun {
     bool passed = true;
     size_t index = 0;
     for (const auto& run : manifest["runs"].items()) {
+      if (!run["method"].is_null()) {
+        session.use_method(run["method"].string());
+      }
       passed = run_one(&session, run, index++) && passed;
     }
     return passed ? Verdict::Passed : Verdict::Failed;

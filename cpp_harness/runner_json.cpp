@@ -228,6 +228,12 @@ Json Json::object() {
 Json Json::parse(const std::string& text) { return Parser(text).document(); }
 
 Json& Json::set(const std::string& key, Json value) {
+  for (auto& member : members_) {
+    if (member.first == key) {
+      member.second = std::move(value);
+      return *this;
+    }
+  }
   members_.emplace_back(key, std::move(value));
   return *this;
 }
@@ -245,6 +251,13 @@ const Json& Json::operator[](const std::string& key) const {
     }
   }
   return null;
+}
+
+bool Json::truth() const {
+  if (kind_ != Kind::Bool) {
+    throw std::runtime_error("JSON: expected true or false");
+  }
+  return bool_;
 }
 
 double Json::number() const {

@@ -31,7 +31,7 @@ class Json {
 
   std::string dump() const;
 
-  Json& set(const std::string& key, Json value);  // object
+  Json& set(const std::string& key, Json value);  // object; replaces what the key had
   Json& push(Json value);                         // array
 
   Kind kind() const { return kind_; }
@@ -41,6 +41,7 @@ class Json {
   // Null when the key is absent.
   const Json& operator[](const std::string& key) const;
   // These throw std::runtime_error when the value is of another kind.
+  bool truth() const;
   double number() const;
   const std::string& string() const;
 

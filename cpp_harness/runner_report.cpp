@@ -57,22 +57,6 @@ std::string text_of(const Backend& backend, const etvk_delegate* delegate,
   return text;
 }
 
-// Sums over delegates. A workspace that delegates share is counted once by the library.
-etvk_memory total_memory(const std::vector<DelegateReport>& delegates) {
-  etvk_memory total{};
-  for (const auto& delegate : delegates) {
-    total.workspace_bytes += delegate.memory.workspace_bytes;
-    total.workspace_budget_bytes =
-        std::max(total.workspace_budget_bytes, delegate.memory.workspace_budget_bytes);
-    total.activation_bytes += delegate.memory.activation_bytes;
-    total.weight_bytes += delegate.memory.weight_bytes;
-    total.staging_bytes += delegate.memory.staging_bytes;
-    total.driver_bytes += delegate.memory.driver_bytes;
-    total.driver_allocations += delegate.memory.driver_allocations;
-  }
-  return total;
-}
-
 // Dispatches and barriers of one run of all delegates.
 std::pair<uint64_t, uint64_t> total_commands(const std::vector<DelegateReport>& delegates) {
   std::pair<uint64_t, uint64_t> total;
@@ -162,22 +146,6 @@ Json pair_json(const uint32_t pair[2]) {
   return Json::array().push(pair[0]).push(pair[1]);
 }
 
-Json convolution_json(const etvk_convolution& conv) {
-  Json json = Json::object();
-  json.set("node", conv.node).set("n", conv.n).set("c_in", conv.c_in).set("h_in", conv.h_in);
-  json.set("w_in", conv.w_in).set("c_out", conv.c_out).set("h_out", conv.h_out);
-  json.set("w_out", conv.w_out).set("kernel", pair_json(conv.kernel));
-  json.set("stride", pair_json(conv.stride)).set("padding", pair_json(conv.padding));
-  json.set("dilation", pair_json(conv.dilation)).set("groups", conv.groups);
-  json.set("transposed", conv.transposed != 0);
-  json.set("algorithm", algorithm_name(conv.algorithm));
-  json.set("h_out_tile", conv.h_out_tile).set("w_out_tile", conv.w_out_tile);
-  json.set("tile_count", conv.tile_count).set("dispatch_count", conv.dispatch_count);
-  json.set("workspace_bytes", conv.workspace_bytes).set("moved_bytes", conv.moved_bytes);
-  json.set("reason", reason_of(conv));
-  return json;
-}
-
 Json memory_json(const etvk_memory& memory) {
   Json json = Json::object();
   json.set("workspace_bytes", memory.workspace_bytes);
@@ -195,7 +163,7 @@ Json delegate_json(const DelegateReport& delegate) {
   json.set("device", delegate.device).set("memory", memory_json(delegate.memory));
   Json convolutions = Json::array();
   for (const auto& conv : delegate.convolutions) {
-    convolutions.push(convolution_json(conv));
+    convolutions.push(to_json(conv));
   }
   json.set("convolutions", std::move(convolutions));
   json.set("report", Json::parse(delegate.json));
@@ -221,6 +189,21 @@ std::vector<DelegateReport> delegate_reports(const Backend& backend) {
     reports.push_back(std::move(report));
   }
   return reports;
+}
+
+etvk_memory total_memory(const std::vector<DelegateReport>& delegates) {
+  etvk_memory total{};
+  for (const auto& delegate : delegates) {
+    total.workspace_bytes += delegate.memory.workspace_bytes;
+    total.workspace_budget_bytes =
+        std::max(total.workspace_budget_bytes, delegate.memory.workspace_budget_bytes);
+    total.activation_bytes += delegate.memory.activation_bytes;
+    total.weight_bytes += delegate.memory.weight_bytes;
+    total.staging_bytes += delegate.memory.staging_bytes;
+    total.driver_bytes += delegate.memory.driver_bytes;
+    total.driver_allocations += delegate.memory.driver_allocations;
+  }
+  return total;
 }
 
 double median(std::vector<double> values) {
@@ -285,6 +268,22 @@ std::string to_text(const RunReport& report, bool detailed) {
   return out;
 }
 
+Json to_json(const etvk_convolution& conv) {
+  Json json = Json::object();
+  json.set("node", conv.node).set("n", conv.n).set("c_in", conv.c_in).set("h_in", conv.h_in);
+  json.set("w_in", conv.w_in).set("c_out", conv.c_out).set("h_out", conv.h_out);
+  json.set("w_out", conv.w_out).set("kernel", pair_json(conv.kernel));
+  json.set("stride", pair_json(conv.stride)).set("padding", pair_json(conv.padding));
+  json.set("dilation", pair_json(conv.dilation)).set("groups", conv.groups);
+  json.set("transposed", conv.transposed != 0);
+  json.set("algorithm", algorithm_name(conv.algorithm));
+  json.set("h_out_tile", conv.h_out_tile).set("w_out_tile", conv.w_out_tile);
+  json.set("tile_count", conv.tile_count).set("dispatch_count", conv.dispatch_count);
+  json.set("workspace_bytes", conv.workspace_bytes).set("moved_bytes", conv.moved_bytes);
+  json.set("reason", reason_of(conv));
+  return json;
+}
+
 Json to_json(const OutputReport& output) {
   Json dims = Json::array();
   for (const int32_t dim : output.dims) {
@@ -323,7 +322,7 @@ Json to_json(const RunReport& report, const Backend& backend) {
   for (const auto& delegate : report.delegates) {
     delegates.push(delegate_json(delegate));
     for (const auto& conv : delegate.convolutions) {
-      convolutions.push(convolution_json(conv));
+      convolutions.push(to_json(conv));
     }
   }
   json.set("convolutions", std::move(convolutions)).set("delegates", std::move(delegates));

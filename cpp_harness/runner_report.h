@@ -38,6 +38,9 @@ struct RunReport {
 // Asks every delegate that lives in this process now.
 std::vector<DelegateReport> delegate_reports(const Backend& backend);
 
+// Sums over delegates. A workspace that delegates share is counted once by the library.
+etvk_memory total_memory(const std::vector<DelegateReport>& delegates);
+
 double median(std::vector<double> values);
 // "0.5 KiB", "12.0 MiB".
 std::string bytes_text(uint64_t bytes);
@@ -46,5 +49,6 @@ std::string bytes_text(uint64_t bytes);
 std::string to_text(const RunReport& report, bool detailed);
 Json to_json(const RunReport& report, const Backend& backend);
 Json to_json(const OutputReport& output);
+Json to_json(const etvk_convolution& conv);
 
 }  // namespace etvk_run

@@ -1,6 +1,5 @@
 #include "runner_session.h"
 
-#include <executorch/extension/tensor/tensor_ptr.h>
 #include <executorch/runtime/backend/interface.h>
 #include <unistd.h>
 
@@ -94,17 +93,22 @@ Session::Session(const ProgramFiles& files, const Backend& backend)
   if (!names.ok() || names->empty()) {
     fail("method names", names.ok() ? Error::InvalidProgram : names.error());
   }
-  method_ = names->count("forward") != 0 ? "forward" : *names->begin();
-  error = module_->load_method(method_);
+  const bool has_forward = names->count("forward") != 0;
+  use_method(!files.method.empty() ? files.method : has_forward ? "forward" : *names->begin());
+  load_ms_ = ms_since(start);
+}
+
+void Session::use_method(const std::string& name) {
+  const Error error = module_->load_method(name);
   if (error != Error::Ok) {
     fail("load", error);
   }
-  load_ms_ = ms_since(start);
-
-  auto meta = module_->method_meta(method_);
+  auto meta = module_->method_meta(name);
   if (!meta.ok()) {
     fail("method meta", meta.error());
   }
+  method_ = name;
+  inputs_.clear();
   for (size_t i = 0; i < meta->num_inputs(); ++i) {
     auto input = meta->input_tensor_meta(i);
     if (!input.ok()) {
@@ -116,29 +120,39 @@ Session::Session(const ProgramFiles& files, const Backend& backend)
   }
 }
 
-std::vector<HostTensor> Session::run(const std::vector<HostTensor>& inputs, double* ms) {
-  std::vector<executorch::extension::TensorPtr> tensors;
+void Session::set_inputs(const std::vector<HostTensor>& inputs) {
+  tensors_.clear();
   std::vector<EValue> values;
   for (const auto& input : inputs) {
     // The runtime takes a mutable pointer but only reads inputs.
     auto* data = const_cast<uint8_t*>(input.bytes.data());
-    tensors.push_back(executorch::extension::make_tensor_ptr(
+    tensors_.push_back(executorch::extension::make_tensor_ptr(
         {input.dims.begin(), input.dims.end()}, data,
         {input.dim_order.begin(), input.dim_order.end()}, {}, input.dtype));
-    values.emplace_back(*tensors.back());
+    values.emplace_back(*tensors_.back());
   }
-  Error error = module_->set_inputs(method_, values);
+  const Error error = module_->set_inputs(method_, values);
   if (error != Error::Ok) {
     fail("set inputs", error);
   }
+}
+
+double Session::execute() {
   const auto start = std::chrono::steady_clock::now();
   auto result = module_->execute(method_, std::vector<EValue>{});
-  *ms = ms_since(start);
+  const double ms = ms_since(start);
   if (!result.ok()) {
     fail("execute", result.error());
   }
+  results_ = std::move(result.get());
+  return ms;
+}
+
+std::vector<HostTensor> Session::run(const std::vector<HostTensor>& inputs, double* ms) {
+  set_inputs(inputs);
+  *ms = execute();
   std::vector<HostTensor> outputs;
-  for (const auto& value : result.get()) {
+  for (const auto& value : results_) {
     if (!value.isTensor()) {
       throw std::runtime_error("output " + std::to_string(outputs.size()) + " is not a tensor");
     }

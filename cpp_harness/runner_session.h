@@ -2,6 +2,7 @@
 #pragma once
 
 #include <executorch/extension/module/module.h>
+#include <executorch/extension/tensor/tensor_ptr.h>
 
 #include <memory>
 #include <stdexcept>
@@ -31,6 +32,7 @@ class RuntimeError : public std::runtime_error {
 
 struct ProgramFiles {
   std::string model;
+  std::string method;  // "forward", or the first one, when empty
   std::vector<std::string> data;                             // .ptd
   std::vector<std::pair<std::string, std::string>> options;  // of the backend
 };
@@ -43,8 +45,11 @@ struct InputMeta {
 
 class Session {
  public:
-  // Loads the program and its method ("forward" when there is one); throws RuntimeError.
+  // Loads the program and its method; throws RuntimeError.
   Session(const ProgramFiles& files, const Backend& backend);
+
+  // Loads another method, which runs from now on; those before stay loaded.
+  void use_method(const std::string& name);
 
   const std::string& method() const { return method_; }
   const std::vector<InputMeta>& inputs() const { return inputs_; }
@@ -53,11 +58,19 @@ class Session {
   // Runs once. The outputs are copies. *ms gets the time of the runtime's execute alone.
   std::vector<HostTensor> run(const std::vector<HostTensor>& inputs, double* ms);
 
+  // The steps of run(), for loops that measure. Inputs are the caller's until the next execute is
+  // over; the runtime may copy them, and runs overwrite those copies: set them before every run.
+  void set_inputs(const std::vector<HostTensor>& inputs);
+  // Returns the time of the runtime's execute alone, in milliseconds.
+  double execute();
+
  private:
   [[noreturn]] void fail(const std::string& what, executorch::runtime::Error error) const;
 
   const Backend& backend_;
   std::unique_ptr<executorch::extension::Module> module_;
+  std::vector<executorch::extension::TensorPtr> tensors_;
+  std::vector<executorch::runtime::EValue> results_;
   std::string model_;
   std::string method_;
   std::vector<InputMeta> inputs_;

@@ -1,11 +1,13 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#pragma variants f32: ; f16: HALF; part_f32: PART; part_f16: PART HALF
+#pragma variants f32: ; f16: HALF; part_f32: PART; part_f16: PART HALF; serial_f32: SERIAL; serial_f16: SERIAL HALF
 // Convolution as a GEMM whose left operand is gathered from the image as it is needed: im2col
 // without columns. One workgroup = TILE_M pixels x 4 * TILE_N4 channels, one invocation = PIXELS x
 // 4 * THREAD_N4 of them. Sums run as the GEMM's: k = (kh, kw, c) ascending, one fma per step.
 // PART: one workgroup sums a part of K only; conv2d_parts.comp adds the parts.
+// SERIAL: one workgroup sums the same parts, one after the other, and adds them in the same order:
+// for budgets that hold no sums.
 // No invocation leaves early: all of them meet at every barrier.
 #include "workgroup.glsl"
 #include "storage.glsl"
@@ -22,7 +24,7 @@ layout(constant_id = 4) const uint BIAS = 0;
 layout(constant_id = 5) const uint ACTIVATION = 0;
 layout(constant_id = 6) const uint RESIDUAL = 0;
 layout(constant_id = 7) const uint LAST_ACTIVATION = 0;
-// [part][pixel][pixel_out]
+// [part][pixel - pixel_first][pixel_out]
 layout(std430, set = 0, binding = 2) writeonly buffer Parts { vec4 parts[]; };
 #else
 #include "conv_finish.glsl"
@@ -49,7 +51,7 @@ void main() {
   uint columns4 = (columns + 3) / 4;
   uint tiles_n = (columns4 + TILE_N4 - 1) / TILE_N4;
   uint tile = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
-  uint tile_row = tile / tiles_n * TILE_M;
+  uint tile_row = pixel_first + tile / tiles_n * TILE_M;
   uint tile_column4 = tile % tiles_n * TILE_N4;
   uint group = gl_WorkGroupID.z % groups;
   uint part = gl_WorkGroupID.z / groups;
@@ -62,7 +64,12 @@ void main() {
     place(i, tile_row + (local + i * THREADS) / TILE_K4);
   }
   uint first = part * k_part;
-  uint last = min(first + k_part, (k + TILE_K4 * 4 - 1) / (TILE_K4 * 4));
+  uint last = (k + TILE_K4 * 4 - 1) / (TILE_K4 * 4);
+#ifdef SERIAL
+  vec4 totals[PIXELS * THREAD_N4];
+#else
+  last = min(first + k_part, last);
+#endif
   seek(first * TILE_K4 + lane);
 
   vec4 next_a[LOADS_A];
@@ -108,6 +115,14 @@ void main() {
           }
         }
       }
+#ifdef SERIAL
+      if (step % k_part == 0 || step == last) {
+        [[unroll]] for (uint i = 0; i < PIXELS * THREAD_N4; ++i) {
+          totals[i] = step <= k_part ? sums[i] : totals[i] + sums[i];
+          sums[i] = vec4(0.0);
+        }
+      }
+#endif
     }
     if (step < last) {
       uint at_a = (step & 1) * SIZE_A;
@@ -126,11 +141,16 @@ void main() {
     uint row = tile_row + i * THREADS_M + thread_row;
     [[unroll]] for (uint j = 0; j < THREAD_N4; ++j) {
       uint column4 = tile_column4 + j * THREADS_N + thread_column4;
-      if (row < pixels && column4 < columns4) {
+      if (row < pixel_end && column4 < columns4) {
+#ifdef SERIAL
+        vec4 sum = totals[i * THREAD_N4 + j];
+#else
         vec4 sum = sums[i * THREAD_N4 + j];
+#endif
         uint quad = (row * pixel_out + group * columns) / 4 + column4;
 #ifdef PART
-        parts[part * pixels * (pixel_out >> 2) + quad] = sum;
+        uint row_quads = pixel_out >> 2;
+    parts[(part * (pixel_end - pixel_first) - pixel_first) * row_quads + quad] = sum;
 #else
         uint column = group * columns + column4 * 4;
         uvec4 channels = min(uvec4(column) + uvec4(0, 1, 2, 3), uvec4(groups * columns - 1));

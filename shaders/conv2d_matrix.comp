@@ -6,10 +6,12 @@
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_cooperative_matrix : require
 #pragma use_vulkan_memory_model
-#pragma variants f16: HALF; part_f16: HALF PART
+#pragma variants f16: HALF; part_f16: HALF PART; serial_f16: HALF SERIAL
 // conv2d_implicit.comp on matrix units: fp16 operands, 32-bit sums. Every subgroup of 32 sums
 // PIXELS x MATRICES_N matrices of 16x16. The order of a sum is the device's.
 // PART: one workgroup sums a part of K only; conv2d_parts.comp adds the parts.
+// SERIAL: one workgroup sums the same parts, one after the other, and adds them in the same order:
+// for budgets that hold no sums.
 #include "workgroup.glsl"
 #include "storage.glsl"
 
@@ -25,13 +27,14 @@ layout(constant_id = 4) const uint BIAS = 0;
 layout(constant_id = 5) const uint ACTIVATION = 0;
 layout(constant_id = 6) const uint RESIDUAL = 0;
 layout(constant_id = 7) const uint LAST_ACTIVATION = 0;
-// [part][pixel][pixel_out]
+// [part][pixel - pixel_first][pixel_out]
 layout(std430, set = 0, binding = 2) writeonly buffer Parts { vec4 parts[]; };
 #else
 #include "conv_finish.glsl"
 #endif
 
 const uint SIDE = 16;
+#define Sums coopmat<float, gl_ScopeSubgroup, SIDE, SIDE, gl_MatrixUseAccumulator>
 const uint SUBGROUPS_N = TILE_N4 * 4 / (SIDE * MATRICES_N);
 const uint SUBGROUPS_M = TILE_M / (SIDE * PIXELS);
 const uint THREADS = SUBGROUPS_M * SUBGROUPS_N * 32;
@@ -56,7 +59,7 @@ void main() {
   uint columns4 = (columns + 3) / 4;
   uint tiles_n = (columns4 + TILE_N4 - 1) / TILE_N4;
   uint tile = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
-  uint tile_row = tile / tiles_n * TILE_M;
+  uint tile_row = pixel_first + tile / tiles_n * TILE_M;
   uint tile_column4 = tile % tiles_n * TILE_N4;
   uint group = gl_WorkGroupID.z % groups;
   uint part = gl_WorkGroupID.z / groups;
@@ -69,14 +72,19 @@ void main() {
     place(i, tile_row + (local + i * THREADS) / TILE_K4);
   }
   uint first = part * k_part;
-  uint last = min(first + k_part, (k + TILE_K4 * 4 - 1) / (TILE_K4 * 4));
+  uint last = (k + TILE_K4 * 4 - 1) / (TILE_K4 * 4);
   seek(first * TILE_K4 + lane);
 
   f16vec4 next_a[LOADS_A];
   f16vec4 next_b[LOADS_B];
-  coopmat<float, gl_ScopeSubgroup, SIDE, SIDE, gl_MatrixUseAccumulator> sums[PIXELS * MATRICES_N];
+  Sums sums[PIXELS * MATRICES_N];
+#ifdef SERIAL
+  Sums totals[PIXELS * MATRICES_N];
+#else
+  last = min(first + k_part, last);
+#endif
   [[unroll]] for (uint i = 0; i < PIXELS * MATRICES_N; ++i) {
-    sums[i] = coopmat<float, gl_ScopeSubgroup, SIDE, SIDE, gl_MatrixUseAccumulator>(0.0);
+    sums[i] = Sums(0.0);
   }
   for (uint step = first; step <= last; ++step) {
     // Load tile `step` into registers, multiply the tile before it, then hand the new one over.
@@ -113,6 +121,18 @@ void main() {
           }
         }
       }
+#ifdef SERIAL
+      if (step % k_part == 0 || step == last) {
+        [[unroll]] for (uint i = 0; i < PIXELS * MATRICES_N; ++i) {
+          if (step <= k_part) {
+            totals[i] = sums[i];
+          } else {
+            totals[i] += sums[i];
+          }
+          sums[i] = Sums(0.0);
+        }
+      }
+#endif
     }
     if (step < last) {
       uint at_a = (step & 1) * SIZE_A;
@@ -131,19 +151,25 @@ void main() {
   [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
     [[unroll]] for (uint j = 0; j < MATRICES_N; ++j) {
       uint at = (sum_row + i * SIDE) * PITCH_SUM + sum_column4 + j * (SIDE / 4);
+#ifdef SERIAL
+      coopMatStore(totals[i * MATRICES_N + j], tile_sum, at, PITCH_SUM,
+                   gl_CooperativeMatrixLayoutRowMajor);
+#else
       coopMatStore(sums[i * MATRICES_N + j], tile_sum, at, PITCH_SUM,
                    gl_CooperativeMatrixLayoutRowMajor);
+#endif
     }
   }
   barrier();
   for (uint i = local; i < TILE_M * TILE_N4; i += THREADS) {
     uint row = tile_row + i / TILE_N4;
     uint column4 = tile_column4 + i % TILE_N4;
-    if (row < pixels && column4 < columns4) {
+    if (row < pixel_end && column4 < columns4) {
       vec4 sum = tile_sum[i / TILE_N4 * PITCH_SUM + i % TILE_N4];
       uint quad = (row * pixel_out + group * columns) / 4 + column4;
 #ifdef PART
-      parts[part * pixels * (pixel_out >> 2) + quad] = sum;
+      uint row_quads = pixel_out >> 2;
+    parts[(part * (pixel_end - pixel_first) - pixel_first) * row_quads + quad] = sum;
 #else
       uint column = group * columns + column4 * 4;
       uvec4 channels = min(uvec4(column) + uvec4(0, 1, 2, 3), uvec4(groups * columns - 1));

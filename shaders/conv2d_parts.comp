@@ -6,12 +6,13 @@
 #include "workgroup.glsl"
 #include "storage.glsl"
 
-// [part][count]
+// [part][quad - first]
 layout(std430, set = 0, binding = 0) readonly buffer Parts { vec4 parts[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Weight4 { STORAGE4 weight4[]; };
 
 layout(push_constant) uniform Push {
-  uint count;  // quads of the output
+  uint first;  // quad of the output
+  uint count;  // quads
   uint part_count;
   uint quads;  // per pixel
   uint channels;
@@ -24,14 +25,15 @@ layout(push_constant) uniform Push {
 #include "conv_finish.glsl"
 
 void main() {
-  uint quad = line_index();
-  if (quad >= count) {
+  uint id = line_index();
+  if (id >= count) {
     return;
   }
-  vec4 sum = parts[quad];
+  vec4 sum = parts[id];
   for (uint part = 1; part < part_count; ++part) {
-    sum += parts[part * count + quad];
+    sum += parts[part * count + id];
   }
+  uint quad = first + id;
   uvec4 channel = uvec4(quad % quads * 4) + uvec4(0, 1, 2, 3);
   store_y(quad, min(channel, uvec4(channels - 1)), sum);
 }

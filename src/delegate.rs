@@ -1,6 +1,7 @@
 //! One loaded program on one device: the pure core and the GPU shell joined. Safe Rust.
 
 pub mod host;
+mod kept;
 mod report;
 
 use crate::compile::{bound_shapes, compile, InputShape};
@@ -25,6 +26,7 @@ const MAX_KEPT_SHAPES: usize = 16;
 
 /// A program that is ready to run.
 pub struct Delegate {
+    /// What was loaded; see [`Delegate::keep_outputs`] for what is run.
     graph: Graph,
     options: Options,
     /// Budget for other input sizes: the workspace as it was allocated at load never grows.
@@ -39,6 +41,8 @@ pub struct Delegate {
 
 struct State {
     session: Session,
+    /// Leading outputs that are mutable buffers.
+    kept_outputs: usize,
     /// What was compiled, the current one first; never empty.
     kept: Vec<Compiled>,
 }
@@ -104,22 +108,24 @@ impl Delegate {
     /// [`Delegate::create`] for a graph that is already there.
     pub fn load(graph: Graph, options: &Options, data: &dyn ConstantData) -> Result<Self> {
         let graph = state::separate(graph)?;
-        let graph = match options.graph_passes {
-            true => passes::run(graph, data)?,
-            false => graph,
+        let passed = |graph| match options.graph_passes {
+            true => passes::run(graph, data),
+            false => Ok(graph),
         };
+        let offered = state::offer(&graph).and_then(|graph| passed(graph).ok());
+        let graph = passed(graph)?;
         let device = Device::open(options)?;
-        let loaded = Self::load_on(&device, graph, options, data);
+        let loaded = Self::load_on(&device, (offered, graph), options, data);
         watched(&device, loaded)
     }
 
+    /// Loads `offered` where there is one that compiles, else `graph`.
     fn load_on(
         device: &Arc<Device>,
-        graph: Graph,
+        (offered, graph): (Option<Graph>, Graph),
         options: &Options,
         data: &dyn ConstantData,
     ) -> Result<Self> {
-        let shapes = bound_shapes(&graph)?;
         // The driver rounds allocations up; the budget is on what is allocated.
         let granularity = device.allocation_granularity_bytes();
         let workspace_bytes = options.workspace_bytes / granularity * granularity;
@@ -128,7 +134,16 @@ impl Delegate {
             ..options.clone()
         };
         let limits = options.restrict(&device.limits_with_images());
-        let program = asked(&limits, compile(&graph, &shapes, &limits, &rounded))?;
+        let compiled = |graph: Graph| {
+            let shapes = bound_shapes(&graph)?;
+            let program = compile(&graph, &shapes, &limits, &rounded)?;
+            Ok((graph, shapes, program))
+        };
+        let compiled = match offered.map(compiled) {
+            Some(Ok(offered)) => Ok(offered),
+            _ => compiled(graph),
+        };
+        let (graph, shapes, program) = asked(&limits, compiled)?;
         let plan = plan_memory(&program, &limits)?;
         check_budget(plan.workspace_bytes, options)?;
         let sharing = match options.share_workspace {
@@ -155,6 +170,7 @@ impl Delegate {
         session.set_timing(timing);
         let mut state = State {
             session,
+            kept_outputs: 0,
             kept: Vec::new(),
         };
         let resized = Options {
@@ -206,8 +222,14 @@ impl Delegate {
             state.kept[..=found].rotate_right(1);
             return Ok(());
         }
+        let graph = self.graph_with(state.kept_outputs)?;
+        let (program, plan) = self.compiled(&graph, shapes)?;
+        state.add(shapes.to_vec(), program, plan)
+    }
+
+    fn compiled(&self, graph: &Graph, shapes: &[InputShape]) -> Result<(Program, MemoryPlan)> {
         let limits = &self.limits;
-        let program = asked(limits, compile(&self.graph, shapes, limits, &self.resized));
+        let program = asked(limits, compile(graph, shapes, limits, &self.resized));
         let program = program.map_err(|e| {
             // It compiled for the bound: what is wrong now is the sizes.
             let kind = match e.kind {
@@ -216,8 +238,8 @@ impl Delegate {
             };
             Error::new(kind, e.message).context("at these input sizes")
         })?;
-        let plan = plan_memory_within(&program, limits, &self.bound)?;
-        state.add(shapes.to_vec(), program, plan)
+        let plan = plan_memory_within(&program, &self.limits, &self.bound)?;
+        Ok((program, plan))
     }
 
     /// Runs once with `inputs` and waits. Outputs are written only when everything went well.
@@ -227,7 +249,7 @@ impl Delegate {
         outputs: &mut [HostTensorMut<'_>],
     ) -> Result<()> {
         let mut state = self.lock()?;
-        let State { session, kept } = &mut *state;
+        let State { session, kept, .. } = &mut *state;
         let Some(Compiled {
             program,
             plan,

@@ -224,6 +224,58 @@ fn any_geometry_gives_a_plan_within_limits_or_an_error() {
     assert!(in_2d > 1000 && in_3d > 1000, "{in_2d} {in_3d}");
 }
 
+/// What sets the order of sums, and with it rounding: not tiles, not storages.
+fn order(plan: &ConvPlan) -> (u32, u32) {
+    match plan.algorithm {
+        // These two sum alike.
+        ConvAlgorithm::Im2col { .. } | ConvAlgorithm::Direct => (0, 1),
+        ConvAlgorithm::Implicit { parts, .. } => (1, parts),
+        ConvAlgorithm::Pointwise => (2, 1),
+        ConvAlgorithm::Depthwise => (3, 1),
+    }
+}
+
+#[test]
+fn the_budget_never_sets_the_order_of_sums() {
+    let seed = std::env::var("ETVK_TEST_SEED").map_or(31_337, |s| s.parse().expect("a number"));
+    let mut random = Random::new(seed);
+    let (mut parted, mut tiled, mut serial) = (0u32, 0u32, 0u32);
+    for round in 0..40_000 {
+        let g = any_geometry(&mut random);
+        let options = any_options(&mut random);
+        let element = [Element::F32, Element::F16][round % 2];
+        let limits = DeviceLimits {
+            class: [DeviceClass::Cpu, DeviceClass::Discrete][random.int(0, 1) as usize],
+            images: DeviceImages(Arc::new(FakeImages::random(&mut random))),
+            ..DeviceLimits::minimum()
+        };
+        let more = Options {
+            workspace_bytes: any_options(&mut random).workspace_bytes,
+            scratch_storage: any_options(&mut random).scratch_storage,
+            ..options.clone()
+        };
+        let plans = [&options, &more].map(|o| plan_conv2d(&g, element, &limits, o));
+        let [Ok(a), Ok(b)] = plans else {
+            continue;
+        };
+        let what = format!("ETVK_TEST_SEED={seed}, round {round}: {g:?} {options:?} {more:?}");
+        assert_eq!(order(&a), order(&b), "{what}");
+        if let ConvAlgorithm::Implicit { parts, pixels_tile } = a.algorithm {
+            if parts > 1 {
+                parted += 1;
+                tiled += u32::from(pixels_tile > 0 && u64::from(pixels_tile) < g.pixels_out());
+                serial += u32::from(pixels_tile == 0);
+                assert_eq!(pixels_tile == 0, a.workspace_bytes == 0, "{what}");
+            }
+        }
+    }
+    // The generator must reach each of them.
+    assert!(
+        parted > 1000 && tiled > 50 && serial > 100,
+        "{parted} {tiled} {serial}"
+    );
+}
+
 /// Tiles follow each other, end with the extent, and differ by at most 1.
 fn covers(extent: u32, max: u32, what: &dyn Fn() -> String) {
     let (mut next, mut least, mut most) = (0, u32::MAX, 0);

@@ -12,7 +12,8 @@ layout(std430, set = 0, binding = 0) readonly buffer X4 { STORAGE4 x4[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Weight4 { STORAGE4 weight4[]; };
 
 layout(push_constant) uniform Push {
-  uint pixels;
+  uint pixel_first;
+  uint pixel_end;
   uint columns;  // outputs per group
   uint k;
   uint k_part;  // steps of 4 * TILE_K4 per part

@@ -65,7 +65,7 @@ void place(uint load, uint row) {
   corner[load].x = int(line % h_out) * stride_h - padding_h;
   corner[load].y = int(row % w_out) * stride_w - padding_w;
   corner_at[load] = (int(image) * h_in + corner[load].x) * w_in + corner[load].y;
-  if (row >= pixels) {
+  if (row >= pixel_end) {
     // Outside of the image, whatever the tap.
     corner[load].x = -0x40000000;
   }

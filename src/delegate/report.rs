@@ -4,7 +4,7 @@ use super::Delegate;
 use crate::ops::conv2d::plan::ConvAlgorithm;
 use crate::ops::conv2d::ConvReport;
 use crate::options::ScratchStorage;
-use crate::program::{Port, PortKind, Program};
+use crate::program::{BufferKind, Dispatch, Port, PortKind, Program};
 use crate::tensor::{DType, ImageDimensions, ImageShape};
 use std::fmt::Write as _;
 
@@ -169,6 +169,19 @@ fn convolution(report: &ConvReport) -> String {
         .end()
 }
 
+/// Whether `dispatch` only copies between the host's layout and the device's: inputs are read by
+/// such copies alone, and outputs are copied where no node's kernel writes them.
+fn at_edge(program: &Program, dispatch: &Dispatch) -> bool {
+    dispatch
+        .bindings
+        .iter()
+        .any(|bind| match program.buffer(bind.buffer).kind {
+            BufferKind::Input(_) => true,
+            BufferKind::Output(_) => dispatch.node.is_none(),
+            _ => false,
+        })
+}
+
 /// What the dispatches of the last run took on the GPU.
 fn profile(delegate: &Delegate, program: &Program, times_ns: &[f64]) -> String {
     let timed = program.dispatches.iter().zip(times_ns);
@@ -181,6 +194,7 @@ fn profile(delegate: &Delegate, program: &Program, times_ns: &[f64]) -> String {
                 .string("kernel", dispatch.shader.info().name)
                 .list("workgroups", &dispatch.workgroups)
                 .raw("gpu_us", format_args!("{:.3}", ns / 1e3))
+                .raw("edge", at_edge(program, dispatch))
                 .end(),
         )
     });

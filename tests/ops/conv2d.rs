@@ -416,6 +416,67 @@ fn bits_do_not_depend_on_the_storage() {
     }
 }
 
+/// Where K is summed in parts, a budget that cannot hold all sums takes them tile by tile, or in
+/// turn: the parts stay the same, and so do the bits.
+#[test]
+fn bits_do_not_depend_on_where_sums_of_parts_lie() {
+    for half in [false, true] {
+        for case in [
+            sizes([1, 64, 9, 37], 40, [3, 3], conv([1, 1], [1, 1], [1, 1], 1)),
+            sizes([2, 190, 7, 17], 33, [3, 1], conv([1, 2], [1, 0], [1, 1], 1)),
+            sizes(
+                [1, 256, 11, 13],
+                24,
+                [3, 3],
+                conv([1, 1], [1, 1], [1, 1], 2),
+            ),
+        ] {
+            let case = Case { half, ..case };
+            let operands = case.operands();
+            let run = |workspace_bytes: u64| {
+                let budget = workspace_bytes.to_string();
+                let options = [
+                    ("conv_algorithm", "implicit"),
+                    ("workspace_bytes", budget.as_str()),
+                ];
+                case.run(&operands, &options)
+            };
+            let Some((whole, report)) = run(16 << 20) else {
+                return;
+            };
+            assert_eq!(
+                (report.tile_count, report.dispatch_count),
+                (1, 2),
+                "{report:?}"
+            );
+            let mut tiled = 0;
+            for workspace_bytes in [
+                report.workspace_bytes - 1,
+                report.workspace_bytes / 2,
+                1000,
+                0,
+            ] {
+                let (got, report) = run(workspace_bytes).expect("ran before");
+                assert_eq!(report.algorithm, IMPLICIT, "{report:?}");
+                assert!(report.workspace_bytes <= workspace_bytes, "{report:?}");
+                match report.workspace_bytes {
+                    0 => assert_eq!(report.dispatch_count, 1, "{report:?}"),
+                    _ => {
+                        assert!(report.tile_count > 1, "{report:?}");
+                        assert_eq!(report.dispatch_count, 2 * report.tile_count, "{report:?}");
+                        tiled += 1;
+                    }
+                }
+                assert!(
+                    got == whole,
+                    "{workspace_bytes} bytes change bits: {case:?}"
+                );
+            }
+            assert!(tiled > 0, "no budget gave tiles: {case:?}");
+        }
+    }
+}
+
 /// Pad lanes of channels-packed tensors are undefined; a NaN reaches the outputs that see it.
 #[test]
 fn nan_spreads_only_where_it_is_seen() {

@@ -3,6 +3,7 @@
 mod implicit;
 
 use super::plan::{tiles, ConvAlgorithm, ConvGeometry, ConvPlan, ConvReport};
+use super::tile::Sums;
 use super::{weights, Conv2d};
 use crate::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
 use crate::error::{Error, Result};
@@ -67,8 +68,15 @@ impl Conv2d {
             ConvAlgorithm::Pointwise => (1, operands.pointwise(program)?),
             ConvAlgorithm::Depthwise => (1, operands.depthwise(program)?),
             ConvAlgorithm::Direct => (1, operands.direct(program)?),
-            ConvAlgorithm::Implicit { parts } => {
-                (1, operands.implicit(program, parts, plan.workspace_bytes)?)
+            ConvAlgorithm::Implicit { parts: 1, .. } => {
+                (1, operands.implicit(program, 1, Sums::Whole)?)
+            }
+            ConvAlgorithm::Implicit {
+                parts,
+                pixels_tile: 0,
+            } => (1, operands.implicit(program, parts, Sums::Serial)?),
+            ConvAlgorithm::Implicit { parts, pixels_tile } => {
+                operands.implicit_parts(program, parts, pixels_tile, plan.workspace_bytes)?
             }
             ConvAlgorithm::Im2col {
                 h_out_tile,

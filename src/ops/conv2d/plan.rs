@@ -31,8 +31,11 @@ pub enum ConvAlgorithm {
     },
     /// A GEMM that gathers its left operand from the image; no columns.
     Implicit {
-        /// Parts that K is summed in, side by side; their sums lie in the workspace.
+        /// Parts that K is summed in. Shape and device decide, never the budget: it sets rounding.
         parts: u32,
+        /// Output pixels whose sums of all parts lie in the workspace together, a tile of the
+        /// output; 0 where a workgroup sums the parts one after the other and needs none.
+        pixels_tile: u32,
     },
 }
 
@@ -120,7 +123,9 @@ pub fn plan_conv2d(
         } => candidates
             .columns_bytes(u64::from(h_out_tile) * u64::from(w_out_tile))
             .unwrap_or(0),
-        ConvAlgorithm::Implicit { parts } => candidates.parts_bytes(parts).unwrap_or(0),
+        ConvAlgorithm::Implicit { parts, pixels_tile } => candidates
+            .sums_bytes(parts, pixels_tile.into())
+            .unwrap_or(0),
         _ => 0,
     };
     Ok(ConvPlan {
@@ -201,7 +206,11 @@ impl Candidates<'_> {
                 (algorithm, reason)
             }
             Err(why) => {
-                let (algorithm, reason) = self.choose();
+                // Where the columns fit no budget: Direct sums as im2col's GEMM does, bit by bit.
+                let (algorithm, reason) = match choice {
+                    ConvChoice::Im2col => (ConvAlgorithm::Direct, "direct sums alike".into()),
+                    _ => self.choose(),
+                };
                 let name = format!("{choice:?}").to_lowercase();
                 (algorithm, format!("{name} asked, but {why}; {reason}"))
             }
@@ -247,32 +256,51 @@ impl Candidates<'_> {
             return Err("groups share quads of outputs".into());
         }
         let tile = Tile::choose(g, self.element, self.limits);
-        let fits = |&parts: &u32| {
-            let bytes = self.parts_bytes(parts);
-            let most = self.most_bytes();
-            let most = most.min(self.limits.max_storage_buffer_range_bytes);
-            bytes.is_some_and(|bytes| bytes <= most)
-        };
-        let parts = (1..=tile.parts(g)).rev().find(fits).unwrap_or(1);
-        let parts = Tile::even_parts(tile.steps(g), parts.into());
+        let parts = tile.parts(g);
         if u64::from(g.groups) * u64::from(parts) > self.limits.max_workgroup_count[2].into() {
             return Err(format!("{} groups exceed the device", g.groups));
         }
-        let reason = match parts {
-            1 => format!("K = {}: GEMM that gathers, no columns", g.k()),
-            _ => format!("K = {}: GEMM that gathers, {parts} parts of K", g.k()),
+        let pixels_tile = match parts {
+            1 => 0,
+            _ => self.pixels_tile(tile, parts),
         };
-        Ok((ConvAlgorithm::Implicit { parts }, reason))
+        let how = match (parts, u64::from(pixels_tile)) {
+            (1, _) => "no columns".into(),
+            (_, 0) => format!("{parts} parts of K in turn: the budget holds no sums"),
+            (_, tile) if tile >= g.pixels_out() => format!("{parts} parts of K"),
+            (_, tile) => {
+                let tiles = g.pixels_out().div_ceil(tile);
+                format!("{parts} parts of K, whose sums fit the budget in {tiles} tiles")
+            }
+        };
+        let reason = format!("K = {}: GEMM that gathers, {how}", g.k());
+        Ok((ConvAlgorithm::Implicit { parts, pixels_tile }, reason))
     }
 
-    /// Workspace for the sums of `parts` parts of K, in 32 bits; none when K is summed at once.
-    fn parts_bytes(&self, parts: u32) -> Option<u64> {
-        if parts == 1 {
-            return Some(0);
-        }
+    /// Most output pixels, in tiles of nearly equal size, whose sums of `parts` parts of K fit the
+    /// budget. 0 when that takes more tiles than parts: then as many workgroups run side by side
+    /// when each sums its parts in turn.
+    fn pixels_tile(&self, tile: Tile, parts: u32) -> u32 {
+        let pixels = self.geometry.pixels_out();
+        let most = self.most_bytes();
+        let most = most.min(self.limits.max_storage_buffer_range_bytes);
+        let fits = |&pixels: &u64| {
+            let bytes = self.sums_bytes(parts, pixels);
+            bytes.is_some_and(|bytes| bytes <= most)
+        };
+        let tile_m = u64::from(tile.tile_m);
+        let of_count = |count: u64| match count {
+            1 => pixels,
+            _ => pixels.div_ceil(count).next_multiple_of(tile_m),
+        };
+        let found = (1..=parts.into()).map(of_count).find(fits);
+        found.map_or(0, |pixels| u32::try_from(pixels).unwrap_or(0))
+    }
+
+    /// Workspace for the sums of `parts` parts of K for `pixels` outputs, in 32 bits.
+    fn sums_bytes(&self, parts: u32, pixels: u64) -> Option<u64> {
         let row = u64::from(self.geometry.c_out).next_multiple_of(CHANNEL_PACK.into());
-        self.geometry
-            .pixels_out()
+        pixels
             .checked_mul(row)?
             .checked_mul(4 * u64::from(parts))?
             .checked_next_multiple_of(WORKSPACE_ALIGN_BYTES)

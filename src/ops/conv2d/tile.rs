@@ -13,6 +13,17 @@ pub(super) enum Units {
     Matrices,
 }
 
+/// How a workgroup sums K.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sums {
+    /// At once.
+    Whole,
+    /// One part of it, into the workspace.
+    Parts,
+    /// All parts, one after the other.
+    Serial,
+}
+
 /// Work of one workgroup and of one invocation, or of one subgroup in matrices of 16x16. Numbers
 /// that end in 4 count groups of four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +51,10 @@ const MIN_STEPS_PER_PART: u64 = 8;
 
 /// More parts than this only move sums.
 const MAX_PARTS: u64 = 16;
+
+/// Sums of all parts stay within this, so that budgets down to it cost nothing. Measured on an H200:
+/// more than 8 parts of 28x28x256 gain nothing, and two tiles of them take 1.4 times as long as one.
+const MAX_SUMS_BYTES: u64 = 4 << 20;
 
 const fn tile(tile_m: u32, tile_n4: u32, tile_k4: u32, thread_m: u32, thread_n4: u32) -> Tile {
     Tile {
@@ -98,16 +113,17 @@ impl Tile {
             .unwrap_or(tiles[tiles.len() - 1])
     }
 
-    /// Tiles of one part of K, in x and y.
-    pub(super) fn tiles(self, g: &ConvGeometry) -> u64 {
+    /// Tiles of `pixels` outputs, of one group and one part of K.
+    pub(super) fn tiles(self, g: &ConvGeometry, pixels: u64) -> u64 {
         let columns4 = u64::from(g.group_out().div_ceil(4));
-        g.pixels_out()
+        pixels
             .div_ceil(self.tile_m.into())
             .saturating_mul(columns4.div_ceil(self.tile_n4.into()))
     }
 
     fn workgroups(self, g: &ConvGeometry) -> u64 {
-        self.tiles(g).saturating_mul(g.groups.into())
+        self.tiles(g, g.pixels_out())
+            .saturating_mul(g.groups.into())
     }
 
     /// Steps of K.
@@ -116,7 +132,9 @@ impl Tile {
     }
 
     fn most_parts(self, g: &ConvGeometry) -> u64 {
-        (self.steps(g) / MIN_STEPS_PER_PART).clamp(1, MAX_PARTS)
+        let sum_bytes = g.elements_out().saturating_mul(4).max(1);
+        let most = MAX_PARTS.min(MAX_SUMS_BYTES / sum_bytes).max(1);
+        (self.steps(g) / MIN_STEPS_PER_PART).clamp(1, most)
     }
 
     /// Parts of K that fill a large GPU, side by side; none is empty.
@@ -130,7 +148,7 @@ impl Tile {
     }
 
     /// At most `parts`, so that all but the last have equally many of the `steps`.
-    pub(super) fn even_parts(steps: u64, parts: u64) -> u32 {
+    fn even_parts(steps: u64, parts: u64) -> u32 {
         let per_part = steps.div_ceil(parts.max(1)).max(1);
         u32::try_from(steps.div_ceil(per_part)).unwrap_or(1)
     }
@@ -143,15 +161,19 @@ impl Tile {
         }
     }
 
-    /// The kernel for operands of `element`; `parts` of K.
-    pub(super) fn shader(self, element: Element, parts: u32) -> Shader {
-        match (self.units, element == Element::F16, parts) {
-            (Units::Matrices, _, 1) => Shader::Conv2dMatrixF16,
-            (Units::Matrices, _, _) => Shader::Conv2dMatrixPartF16,
-            (_, false, 1) => Shader::Conv2dImplicitF32,
-            (_, true, 1) => Shader::Conv2dImplicitF16,
-            (_, false, _) => Shader::Conv2dImplicitPartF32,
-            (_, true, _) => Shader::Conv2dImplicitPartF16,
+    /// The kernel for operands of `element`.
+    pub(super) fn shader(self, element: Element, sums: Sums) -> Shader {
+        use Sums::{Parts, Serial, Whole};
+        match (self.units, element == Element::F16, sums) {
+            (Units::Matrices, _, Whole) => Shader::Conv2dMatrixF16,
+            (Units::Matrices, _, Parts) => Shader::Conv2dMatrixPartF16,
+            (Units::Matrices, _, Serial) => Shader::Conv2dMatrixSerialF16,
+            (_, false, Whole) => Shader::Conv2dImplicitF32,
+            (_, true, Whole) => Shader::Conv2dImplicitF16,
+            (_, false, Parts) => Shader::Conv2dImplicitPartF32,
+            (_, true, Parts) => Shader::Conv2dImplicitPartF16,
+            (_, false, Serial) => Shader::Conv2dImplicitSerialF32,
+            (_, true, Serial) => Shader::Conv2dImplicitSerialF16,
         }
     }
 

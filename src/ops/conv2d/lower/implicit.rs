@@ -1,22 +1,63 @@
 //! The GEMM that gathers its left operand, and the sum of its parts.
 
-use super::super::tile::Tile;
+use super::super::tile::{Sums, Tile};
 use super::{words_of, Operands};
 use crate::builder::{Bind, DispatchDesc, ProgramBuilder};
 use crate::error::Result;
 use crate::ops::copy::LINE_LOCAL_SIZE;
-use crate::program::Access;
+use crate::program::{Access, BufferId};
 use crate::shader::Shader;
 use crate::tensor::{Tensor, CHANNEL_PACK};
+use std::ops::Range;
 
 impl Operands<'_> {
-    /// Returns the number of dispatches.
+    /// One dispatch that writes the output. Returns the number of dispatches.
     pub(super) fn implicit(
         &self,
         program: &mut ProgramBuilder<'_>,
         parts: u32,
-        workspace_bytes: u64,
+        sums: Sums,
     ) -> Result<u32> {
+        let pixels = 0..self.g.pixels_out();
+        let mut desc = self.gather(program, parts, sums, &pixels)?;
+        desc.bindings.extend(self.finished(&pixels));
+        program.dispatch(desc)?;
+        Ok(1)
+    }
+
+    /// The parts of K side by side into the workspace, then their sum, for `pixels_tile` outputs
+    /// after the other. Returns the numbers of tiles and dispatches.
+    pub(super) fn implicit_parts(
+        &self,
+        program: &mut ProgramBuilder<'_>,
+        parts: u32,
+        pixels_tile: u32,
+        workspace_bytes: u64,
+    ) -> Result<(u32, u32)> {
+        let sums = program.workspace(workspace_bytes)?;
+        let pixels = self.g.pixels_out();
+        let mut tile_count = 0;
+        let mut first = 0;
+        while first < pixels {
+            let tile = first..pixels.min(first + u64::from(pixels_tile));
+            let mut desc = self.gather(program, parts, Sums::Parts, &tile)?;
+            desc.bindings.push(Bind::whole(sums, Access::Write));
+            program.dispatch(desc)?;
+            self.add_parts(program, parts, sums, &tile)?;
+            tile_count += 1;
+            first = tile.end;
+        }
+        Ok((tile_count, 2 * tile_count))
+    }
+
+    /// The GEMM of `pixels`, all but where its results go.
+    fn gather(
+        &self,
+        program: &ProgramBuilder<'_>,
+        parts: u32,
+        sums: Sums,
+        pixels: &Range<u64>,
+    ) -> Result<DispatchDesc> {
         let g = self.g;
         let tile = Tile::choose(g, self.x.element, program.limits());
         let aligned = g.group_in() % CHANNEL_PACK == 0;
@@ -29,18 +70,19 @@ impl Operands<'_> {
             0 => [g.k_channels(), g.kernel[1]],
             _ => [CHANNEL_PACK, 1],
         };
-        let mut finish = vec![0; 4];
-        if parts == 1 {
-            finish = vec![u32::from(self.bias.is_some())];
-            finish.extend(self.finish.spec());
-        }
         let mut spec = vec![tile.thread_m];
-        spec.extend(finish);
+        if sums == Sums::Parts {
+            spec.extend([0; 4]);
+        } else {
+            spec.push(self.bias.is_some().into());
+            spec.extend(self.finish.spec());
+        }
         spec.extend([tile.tile_m, tile.tile_n4, tile.tile_k4, tile.thread_n4]);
         spec.push(vectors);
         spec.extend(lookup);
         let mut push = words_of(&[
-            g.pixels_out(),
+            pixels.start,
+            pixels.end,
             g.group_out().into(),
             g.k(),
             tile.steps(g).div_ceil(parts.into()),
@@ -58,36 +100,56 @@ impl Operands<'_> {
         ])?;
         push.extend([g.stride, g.padding, g.dilation].concat());
         push.extend(self.finish.push());
-        let or_x = |tensor: &Option<Tensor>| Bind::read(tensor.as_ref().unwrap_or(&self.x));
-        let [x, y, _] = program.line(tile.tiles(g), 1)?;
-        let mut desc = DispatchDesc {
-            shader: tile.shader(self.x.element, parts),
+        let [x, y, _] = program.line(tile.tiles(g, pixels.end - pixels.start), 1)?;
+        let z = match sums {
+            Sums::Parts => g.groups * parts,
+            Sums::Whole | Sums::Serial => g.groups,
+        };
+        Ok(DispatchDesc {
+            shader: tile.shader(self.x.element, sums),
             local_size: [tile.local_size(), 1, 1],
             spec,
             push,
             bindings: vec![Bind::read(&self.x), Bind::read(&self.weight)],
-            workgroups: [x, y, g.groups * parts],
-        };
-        let finished = [
-            Bind::write(&self.y),
+            workgroups: [x, y, z],
+        })
+    }
+
+    /// Where finished `pixels` go, and what finishes them.
+    fn finished(&self, pixels: &Range<u64>) -> [Bind; 4] {
+        let row = self.c_out_packed() * self.y.element.size_bytes();
+        let or_x = |tensor: &Option<Tensor>| Bind::read(tensor.as_ref().unwrap_or(&self.x));
+        [
+            Bind::range(
+                self.y.buffer,
+                Access::Write,
+                pixels.start * row..pixels.end * row,
+            ),
             or_x(&self.bias),
             or_x(&self.finish.slope),
             or_x(&self.finish.residual),
-        ];
-        if parts == 1 {
-            desc.bindings.extend(finished);
-            program.dispatch(desc)?;
-            return Ok(1);
-        }
-        let sums = program.workspace(workspace_bytes)?;
-        desc.bindings.push(Bind::whole(sums, Access::Write));
-        program.dispatch(desc)?;
+        ]
+    }
+
+    fn add_parts(
+        &self,
+        program: &mut ProgramBuilder<'_>,
+        parts: u32,
+        sums: BufferId,
+        pixels: &Range<u64>,
+    ) -> Result<()> {
         let quads = self.c_out_packed() / u64::from(CHANNEL_PACK);
-        let count = quads * g.pixels_out();
-        let mut push = words_of(&[count, parts.into(), quads, g.c_out.into()])?;
+        let count = quads * (pixels.end - pixels.start);
+        let mut push = words_of(&[
+            quads * pixels.start,
+            count,
+            parts.into(),
+            quads,
+            self.g.c_out.into(),
+        ])?;
         push.extend(self.finish.push());
         let mut bindings = vec![Bind::whole(sums, Access::Read), Bind::read(&self.weight)];
-        bindings.extend(finished);
+        bindings.extend(self.finished(pixels));
         let mut spec = vec![1, u32::from(self.bias.is_some())];
         spec.extend(self.finish.spec());
         program.dispatch(DispatchDesc {
@@ -101,7 +163,6 @@ impl Operands<'_> {
             push,
             bindings,
             workgroups: program.line(count, LINE_LOCAL_SIZE)?,
-        })?;
-        Ok(2)
+        })
     }
 }
