@@ -1,16 +1,22 @@
 //! The device memory of one delegate, and running programs in it.
 
+mod limit;
+
 use super::device::Device;
 use super::memory::{Buffer, Purpose};
+use super::pipeline::Pipelines;
 use super::record::{Recording, Slot, Source, Timing};
 use super::upload::{self, Fence, Uploader};
-use super::usage::{ProcessMemory, Promise};
+use super::usage::Promise;
 use super::workspace::{Held, Lease, Sharing};
 use crate::error::{Error, Result};
 use crate::memory::{MemoryPlan, Place, Region};
 use crate::program::{BufferId, BufferKind, Program, Upload};
 use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::sync::{Arc, MutexGuard};
+use std::thread;
+use std::time::Instant;
 
 /// Device memory by kind, as the driver allocated it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +53,7 @@ pub struct Session {
     fence: Fence,
     timing: Timing,
     memory_limit_bytes: Option<u64>,
+    pipelines_ms: f64,
     device: Arc<Device>,
 }
 
@@ -115,6 +122,31 @@ impl Session {
     ) -> Result<Self> {
         let terms = terms.into();
         device.alive()?;
+        // Drivers take their time to compile: meanwhile constants are packed and copied.
+        let making = || {
+            let started = Instant::now();
+            Pipelines::of(device, program).map(|_| started.elapsed().as_secs_f64() * 1e3)
+        };
+        thread::scope(|scope| {
+            let builder = thread::Builder::new().name("etvk pipelines".into());
+            let beside = builder.spawn_scoped(scope, making);
+            let filled = Self::fill(device, (program, plan), terms, read);
+            // Where there is no thread for it, recording makes them.
+            let made = beside.map_or(Ok(0.0), |thread| {
+                thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+            });
+            let mut session = filled?;
+            session.pipelines_ms = made?;
+            Ok(session)
+        })
+    }
+
+    fn fill(
+        device: &Arc<Device>,
+        (program, plan): (&Program, &MemoryPlan),
+        terms: Terms,
+        read: ReadConstant<'_>,
+    ) -> Result<Self> {
         let fence = Fence::new(device)?;
         let mut session = Self {
             regions: Default::default(),
@@ -123,6 +155,7 @@ impl Session {
             fence,
             timing: Timing::Off,
             memory_limit_bytes: terms.memory_limit_bytes,
+            pipelines_ms: 0.0,
             device: device.clone(),
         };
         if plan.workspace_bytes > 0 {
@@ -151,34 +184,9 @@ impl Session {
         Ok(session)
     }
 
-    /// Where there is a limit, promises all that `plan` needs, and tells how many bytes of it are
-    /// allocated after the uploads.
-    fn promise_all(&self, plan: &MemoryPlan) -> Result<Option<(Promise, u64)>> {
-        let Some(limit_bytes) = self.memory_limit_bytes else {
-            return Ok(None);
-        };
-        let mut need = ProcessMemory::default();
-        for region in REGIONS {
-            let (_, purpose) = traits_of(region);
-            let size_bytes = plan.region_bytes(region);
-            if size_bytes > 0 {
-                *need.of(purpose) += self.device.required_bytes(size_bytes)?;
-            }
-        }
-        if let Some(lease) = &self.workspace {
-            need.workspace_bytes = lease.growth_bytes()?;
-        }
-        let spare_bytes = need.total_bytes() - need.weight_bytes;
-        let mut staging_bytes = 0;
-        for region in [Region::Constants, Region::States] {
-            let size_bytes = plan.region_bytes(region);
-            if size_bytes > 0 {
-                let size_bytes = upload::staging_bytes(size_bytes, Some(spare_bytes));
-                staging_bytes = staging_bytes.max(self.device.required_bytes(size_bytes)?);
-            }
-        }
-        need.staging_bytes += staging_bytes.saturating_sub(spare_bytes);
-        Ok(Some((Promise::new(&need, limit_bytes)?, spare_bytes)))
+    /// How long making the pipelines took at load, beside everything else.
+    pub fn pipelines_ms(&self) -> f64 {
+        self.pipelines_ms
     }
 
     fn allocate(
@@ -272,26 +280,6 @@ impl Session {
         let recording = self.record(program, plan, &larger, held.as_deref())?;
         drop(held);
         Ok(Prepared { larger, recording })
-    }
-
-    /// Where there is a limit, promises what [`Session::prepare`] allocates beside what is there.
-    fn promise_larger(&self, plan: &MemoryPlan) -> Result<Option<Promise>> {
-        let Some(limit_bytes) = self.memory_limit_bytes else {
-            return Ok(None);
-        };
-        let mut need = ProcessMemory::default();
-        for region in REGIONS {
-            let has = self.buffer(region).map_or(0, Buffer::size_bytes);
-            let needs = plan.region_bytes(region);
-            if needs > has && region != Region::Constants {
-                let (_, purpose) = traits_of(region);
-                *need.of(purpose) += self.device.required_bytes(needs)?;
-            }
-        }
-        match need.total_bytes() {
-            0 => Ok(None),
-            _ => Promise::new(&need, limit_bytes).map(Some),
-        }
     }
 
     /// The workspace for this call alone, where `plan` uses it.
