@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     // Plain data, and what is computed from it alone.
     ("error", &[]),
-    ("log_sink", &[]),
+    ("log_sink", &["error"]),
     ("shader", &[]),
     ("options", &["error", "log_sink", "tensor"]),
     ("tensor", &["error", "program::BufferId"]),

@@ -79,7 +79,7 @@ pub(crate) fn run_as(
     session.run(&program, &plan, &mut recording)?;
     validation::check()?;
     // Empty on queues without timestamps.
-    let times_ns = recording.times_ns();
+    let times_ns = recording.times_ns().expect("times");
     assert!(
         times_ns.is_empty() || times_ns.len() == program.dispatches.len(),
         "{times_ns:?}"
