@@ -17,7 +17,7 @@ use crate::ops::conv2d::ConvReport;
 use crate::options::Options;
 use crate::program::{BufferDesc, BufferId, BufferKind, Port, PortKind, Program, Upload};
 use crate::tensor::{dense_strides, DeviceLimits, Element, Layout, Tensor};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A program under construction.
 pub struct ProgramBuilder<'a> {
@@ -35,6 +35,10 @@ pub struct ProgramBuilder<'a> {
     aliases: HashMap<ValueId, ValueId>,
     /// How many arguments of nodes name each value, outputs excluded.
     readers: Vec<u32>,
+    /// The inputs, to look them up.
+    inputs: HashSet<ValueId>,
+    /// The first place of each output, and how many there are.
+    outputs: HashMap<ValueId, (usize, usize)>,
     /// Mutable buffers, as in [`Graph::states`].
     states: Vec<Tensor>,
     /// Constants that are already uploaded in some form.
@@ -60,6 +64,10 @@ impl<'a> ProgramBuilder<'a> {
                 *count += 1;
             }
         }
+        let mut outputs = HashMap::new();
+        for (index, &id) in graph.outputs.iter().enumerate() {
+            outputs.entry(id).or_insert((index, 0)).1 += 1;
+        }
         let mut builder = Self {
             graph,
             limits,
@@ -70,6 +78,8 @@ impl<'a> ProgramBuilder<'a> {
             integers: HashMap::new(),
             aliases: HashMap::new(),
             readers,
+            inputs: graph.inputs.iter().copied().collect(),
+            outputs,
             states: Vec::new(),
             uploaded: HashMap::new(),
             copies: HashMap::new(),
@@ -266,20 +276,14 @@ impl<'a> ProgramBuilder<'a> {
 
     /// Whether a node or the host reads `id`: results that nobody reads need not be computed.
     pub fn is_used(&self, id: ValueId) -> bool {
-        self.graph.outputs.contains(&id) || self.readers.get(id.0 as usize).is_some_and(|&n| n > 0)
+        self.outputs.contains_key(&id) || self.readers.get(id.0 as usize).is_some_and(|&n| n > 0)
     }
 
     /// Whether `id` is read by nobody but the host, so that a kernel may write it into staging.
     fn only_output(&self, id: ValueId) -> Option<usize> {
-        let mut places = self
-            .graph
-            .outputs
-            .iter()
-            .enumerate()
-            .filter(|(_, &o)| o == id);
-        let (index, _) = places.next()?;
+        let &(index, places) = self.outputs.get(&id)?;
         let unread = self.readers.get(id.0 as usize).is_some_and(|&n| n == 0);
-        (unread && places.next().is_none()).then_some(index)
+        (unread && places == 1).then_some(index)
     }
 
     fn buffer(&mut self, kind: BufferKind, element: Element, numel: u64) -> Result<BufferId> {

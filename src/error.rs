@@ -39,13 +39,21 @@ pub struct Error {
 /// Result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// What a message quotes may be long: a list of the program, say. The rest is cut.
+const MAX_MESSAGE_BYTES: usize = 4096;
+
 impl Error {
     /// An error of `kind`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
+        let mut message = message.into();
+        if message.len() > MAX_MESSAGE_BYTES {
+            let end = (0..=MAX_MESSAGE_BYTES)
+                .rev()
+                .find(|&i| message.is_char_boundary(i));
+            message.truncate(end.unwrap_or(0));
+            message.push_str(" ...");
         }
+        Self { kind, message }
     }
 
     /// The caller's mistake.

@@ -1,6 +1,7 @@
 //! Where every buffer of a program lies, and which dispatches must wait for earlier ones. Pure.
 
 mod arena;
+mod sweep;
 
 pub use arena::{plan_arena, Usage};
 
@@ -216,6 +217,10 @@ impl Touch {
     }
 }
 
+/// Uses since the last barrier that the next dispatch is compared with: more than a real program has
+/// between two barriers, so that a program of many independent dispatches takes no quadratic time.
+const MAX_OPEN: usize = 256;
+
 /// For each dispatch, whether a full memory barrier must stand before it: it touches bytes that an
 /// earlier dispatch wrote, or writes bytes that an earlier one read, with no barrier between. Works
 /// on memory ranges, not buffers: two buffers may share bytes after planning.
@@ -238,9 +243,11 @@ pub fn hazards(program: &Program, plan: &MemoryPlan) -> Vec<bool> {
                 }
             };
             let touched: Vec<Touch> = dispatch.bindings.iter().map(touch).collect();
-            let wait = touched
-                .iter()
-                .any(|now| open.iter().any(|before| now.conflicts(before)));
+            let full = open.len() + touched.len() > MAX_OPEN;
+            let wait = full
+                || touched
+                    .iter()
+                    .any(|now| open.iter().any(|before| now.conflicts(before)));
             if wait {
                 open.clear();
             }

@@ -33,7 +33,7 @@ pub const MAX_RANK: usize = 8;
 // Limits far above any exported program (the largest seen has thousands of values), so that ids fit
 // 32 bits with room to spare and one number in a message tells what is too large.
 const MAX_VALUES: usize = 1 << 20;
-const MAX_NODES: usize = 1 << 20;
+const MAX_NODES: usize = 1 << 17;
 const MAX_CONSTANTS: usize = 1 << 20;
 /// Inputs or outputs: a runtime keeps a pointer for each in one array.
 const MAX_PORTS: usize = 1 << 16;
@@ -41,6 +41,9 @@ const MAX_PORTS: usize = 1 << 16;
 const MAX_ARGS: usize = 1 << 10;
 /// Elements of one list: longer data comes as a constant.
 const MAX_LIST: usize = 1 << 20;
+/// Items of lists that nodes read, a list counted once for each node: short nodes may name one long
+/// list, and each of them walks it.
+const MAX_LISTED: usize = 1 << 20;
 /// Bytes of an operator's name, which messages repeat.
 const MAX_NAME_BYTES: usize = 1 << 8;
 /// Bytes of a string argument or of a named constant's key.
@@ -127,6 +130,11 @@ impl<'a> Reader<'a> {
             self.node(call, count)
                 .map_err(|e| e.context(self.place("call", i, &call._tab)))
         })?;
+        limit(
+            "items of lists in the nodes' arguments",
+            listed(&values, &nodes),
+            MAX_LISTED,
+        )?;
         let inputs = ports(self.root.inputs(), &values, "input", |value| match value {
             Value::Tensor(spec) => spec.constant.is_none(),
             Value::SymInt(_) => true,
@@ -346,6 +354,19 @@ fn check_lists(values: &[Value]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Items of all lists that are arguments.
+fn listed(values: &[Value], nodes: &[Node]) -> usize {
+    let items = |id: &ValueId| match index(id.0).and_then(|i| values.get(i)) {
+        Some(Value::List(items)) => items.len(),
+        Some(Value::Ints(items)) => items.len(),
+        Some(Value::Doubles(items)) => items.len(),
+        Some(Value::Bools(items)) => items.len(),
+        _ => 0,
+    };
+    let args = nodes.iter().flat_map(|node| &node.args);
+    args.map(items).fold(0, usize::saturating_add)
 }
 
 fn collect<'a, T, U>(

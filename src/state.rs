@@ -112,13 +112,12 @@ fn check_returned(graph: &Graph) -> Result<()> {
     }
     let tensor = |id: u32| graph.tensor(ValueId(id)).ok();
     let count = u32::try_from(graph.values.len()).unwrap_or(u32::MAX);
+    let outputs = graph.outputs.iter().filter_map(|out| tensor(out.0));
+    let returned: HashSet<(DType, &[u32])> = outputs.map(|o| (o.dtype, &o.dims[..])).collect();
     for (id, spec) in (0..count).filter_map(|id| Some((id, tensor(id)?))) {
-        let returned = |&out: &ValueId| {
-            tensor(out.0).is_some_and(|o| o.dims == spec.dims && o.dtype == spec.dtype)
-        };
         if spec.constant.is_some()
             && !used.contains(&ValueId(id))
-            && graph.outputs.iter().any(returned)
+            && returned.contains(&(spec.dtype, &spec.dims[..]))
         {
             return Err(Error::unsupported(format!(
                 "nothing reads the constant %{id}: the model returns what a mutable buffer held \

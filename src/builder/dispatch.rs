@@ -6,6 +6,10 @@ use crate::program::{Access, Binding, BufferId, Dispatch};
 use crate::shader::Shader;
 use crate::tensor::Tensor;
 
+/// Dispatches of a program: hundreds of times what large networks have. One call may take many, as a
+/// concatenation of many tensors does.
+const MAX_DISPATCHES: usize = 1 << 18;
+
 /// A buffer as a dispatch uses it.
 #[derive(Clone, Debug)]
 pub struct Bind {
@@ -155,6 +159,11 @@ impl ProgramBuilder<'_> {
                 }
             })
             .collect();
+        if self.program.dispatches.len() >= MAX_DISPATCHES {
+            return Err(Error::unsupported(format!(
+                "more than {MAX_DISPATCHES} dispatches"
+            )));
+        }
         self.program.dispatches.push(Dispatch {
             node: self.node,
             shader,

@@ -226,7 +226,7 @@ impl ProgramBuilder<'_> {
                 format!("result {id}: {}", e.message),
             )
         })?;
-        if spec.constant.is_some() || self.graph.inputs.contains(&id) {
+        if spec.constant.is_some() || self.inputs.contains(&id) {
             return Err(Error::blob(format!(
                 "result {id} is a constant or an input"
             )));

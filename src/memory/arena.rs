@@ -2,8 +2,10 @@
 //! was reserved for the largest.
 
 use super::overflow;
+use super::sweep::{apart, place_in_turn};
 use crate::error::Result;
 use std::cmp::Reverse;
+use std::collections::{HashMap, VecDeque};
 
 /// A temporary's size and the dispatches between which it must exist, both inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +47,15 @@ const ORDERS: [Order; 3] = [
     |u| (u64::MAX - (u.last - u.first) as u64, u.first),
 ];
 
+/// Temporaries for which all orders are tried, in quadratic time: far more than the largest networks
+/// have. A hostile program is made of many small ones.
+const MAX_TRIED: usize = 2048;
+
 /// Offsets of temporaries, in order, and the arena's size.
 pub fn plan_arena(usages: &[Usage], align: u64) -> Result<(Vec<u64>, u64)> {
+    if usages.len() > MAX_TRIED {
+        return place_in_turn(usages, align);
+    }
     let mut best = place(usages, align, ORDERS[0])?;
     for order in &ORDERS[1..] {
         let other = place(usages, align, *order)?;
@@ -105,25 +114,19 @@ pub(super) fn as_reserved(
     nodes: &[Option<usize>],
     usages: &[Usage],
 ) -> Option<Vec<u64>> {
-    let mut taken = vec![false; reserved.len()];
+    let mut free: HashMap<Option<usize>, VecDeque<&Reserved>> = HashMap::new();
+    for place in reserved {
+        free.entry(place.node).or_default().push_back(place);
+    }
     let mut offsets = Vec::with_capacity(usages.len());
     for (node, usage) in nodes.iter().zip(usages) {
-        let free = |&i: &usize| !taken[i] && reserved[i].node == *node;
-        let found = (0..reserved.len()).find(free)?;
-        if reserved[found].size_bytes < usage.size_bytes {
+        let found = free.get_mut(node)?.pop_front()?;
+        if found.size_bytes < usage.size_bytes {
             return None;
         }
-        taken[found] = true;
-        offsets.push(reserved[found].offset_bytes);
+        offsets.push(found.offset_bytes);
     }
-    let apart = |i: usize, j: usize| {
-        !usages[i].lives_beside(&usages[j])
-            || offsets[i] + usages[i].size_bytes <= offsets[j]
-            || offsets[j] + usages[j].size_bytes <= offsets[i]
-    };
-    (0..usages.len())
-        .all(|i| (0..i).all(|j| apart(i, j)))
-        .then_some(offsets)
+    apart(usages, &offsets).then_some(offsets)
 }
 
 #[cfg(test)]
@@ -179,6 +182,29 @@ mod tests {
     }
 
     #[test]
+    fn the_sweep_places_as_the_second_order_does() {
+        for seed in 0..500u64 {
+            let usages = usages(&mut seed.clone());
+            let swept = place_in_turn(&usages, 64).expect("small");
+            assert_eq!(
+                swept,
+                place(&usages, 64, ORDERS[1]).expect("small"),
+                "seed {seed}"
+            );
+            let (mut offsets, arena_bytes) = swept;
+            assert!(apart(&usages, &offsets));
+            for i in 1..offsets.len() {
+                let (before, kept) = (offsets[i - 1], offsets[i]);
+                offsets[i] = before;
+                let beside = usages[i].lives_beside(&usages[i - 1]);
+                assert!(!beside || !apart(&usages, &offsets), "seed {seed}");
+                offsets[i] = kept;
+            }
+            assert_apart(&usages, &offsets, arena_bytes, seed);
+        }
+    }
+
+    #[test]
     fn a_chain_needs_two_pieces() {
         // Each result lives until the next dispatch: two at a time, whatever the length.
         let usage = |size_bytes, first, last| Usage {
@@ -188,6 +214,8 @@ mod tests {
         };
         let chain: Vec<Usage> = (0..50).map(|i| usage(1000, i, i + 1)).collect();
         assert_eq!(plan_arena(&chain, 256).expect("small").1, 2048);
+        let long: Vec<Usage> = (0..1 << 17).map(|i| usage(1000, i, i + 1)).collect();
+        assert_eq!(plan_arena(&long, 256).expect("small").1, 2048);
         assert_eq!(plan_arena(&[], 256).expect("empty"), (vec![], 0));
         assert!(plan_arena(&[usage(u64::MAX - 3, 0, 0)], 256).is_err());
     }

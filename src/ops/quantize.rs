@@ -38,7 +38,9 @@ impl Affine {
 
     fn new(scale: f64, zero_point: i64) -> Result<Self> {
         let (given, inverse) = (scale as f32, (1.0 / scale) as f32);
-        let zero = i32::try_from(zero_point).ok().filter(|z| z.abs() < 1 << 15);
+        let zero = i32::try_from(zero_point)
+            .ok()
+            .filter(|z| z.unsigned_abs() < 1 << 15);
         match zero {
             // Neither it nor its inverse may leave the range of floats.
             Some(zero_point) if given > 0.0 && given.is_normal() && inverse.is_normal() => {

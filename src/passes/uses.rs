@@ -3,13 +3,13 @@
 use crate::constant::{read_float, ConstantData};
 use crate::error::Result;
 use crate::graph::{Graph, Value, ValueId};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Writers and reader counts of all values of a graph.
 pub(super) struct Uses {
     writer: HashMap<ValueId, usize>,
     readers: HashMap<ValueId, Vec<usize>>,
-    outputs: Vec<ValueId>,
+    outputs: HashSet<ValueId>,
 }
 
 impl Uses {
@@ -17,7 +17,7 @@ impl Uses {
         let mut uses = Self {
             writer: HashMap::new(),
             readers: HashMap::new(),
-            outputs: graph.outputs.clone(),
+            outputs: graph.outputs.iter().copied().collect(),
         };
         // What a buffer keeps outlives the run, as an output does.
         uses.outputs.extend(graph.states.iter().map(|s| s.after));

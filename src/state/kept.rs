@@ -7,7 +7,7 @@ use super::unpacks;
 use crate::error::{Error, Result};
 use crate::graph::{ConstantId, ConstantSource, Graph, State, Value, ValueId};
 use crate::tensor::DType;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// `graph` with a state, unchanged by runs, for each leading output that can be a mutable buffer:
 /// exactly one constant is of its type. States are in the order of outputs. `None` when there are
@@ -26,22 +26,25 @@ pub fn offer(graph: &Graph) -> Option<Graph> {
     }
     read.sort_unstable();
     read.dedup();
-    let constants: Vec<ValueId> = read
-        .into_iter()
-        .filter(|&id| graph.tensor(id).is_ok_and(|spec| spec.constant.is_some()))
-        .collect();
+    // The first constant of each type, and whether it is the only one.
+    let mut constants: HashMap<(DType, &[u32]), (ValueId, bool)> = HashMap::new();
+    for id in read {
+        if let Ok(spec) = graph.tensor(id) {
+            if spec.constant.is_some() {
+                let kind = (spec.dtype, &spec.dims[..]);
+                let alone = &mut constants.entry(kind).or_insert((id, true));
+                alone.1 = alone.0 == id;
+            }
+        }
+    }
     let mut states: Vec<State> = Vec::new();
+    let mut found: HashSet<ValueId> = HashSet::new();
     for out in &graph.outputs {
         let Ok(kind) = graph.tensor(*out) else { break };
-        let mut alike = constants.iter().filter(|&&id| {
-            graph
-                .tensor(id)
-                .is_ok_and(|c| c.dims == kind.dims && c.dtype == kind.dtype)
-        });
-        let (Some(&before), None) = (alike.next(), alike.next()) else {
+        let Some(&(before, true)) = constants.get(&(kind.dtype, &kind.dims[..])) else {
             break;
         };
-        let taken = states.iter().any(|state| state.before == before);
+        let taken = !found.insert(before);
         if taken || !unpacked.contains(&before) || !written.contains(out) {
             break;
         }

@@ -1,0 +1,280 @@
+//! What the pure core does with a blob, and what must hold of every program that it makes.
+
+use super::mutate;
+use super::random::Random;
+use etvk::compile::{bound_shapes, compile, InputShape};
+use etvk::constant::ConstantData;
+use etvk::error::{Error, ErrorKind, Result};
+use etvk::graph::{ConstantSource, Graph};
+use etvk::memory::{hazards, plan_memory, plan_memory_within, MemoryPlan};
+use etvk::options::Options;
+use etvk::parse::parse;
+use etvk::program::{BufferKind, Dispatch, Program};
+use etvk::tensor::{
+    DeviceClass, DeviceImages, DeviceLimits, Element, ImageDimensions, ImageShape, Images,
+};
+use etvk::{passes, state};
+use std::sync::Arc;
+
+/// Inline constants from the blob; named ones are what a host with little data gives.
+pub(super) struct Data<'a>(pub(super) &'a [u8]);
+
+impl ConstantData for Data<'_> {
+    fn with_bytes(
+        &self,
+        source: &ConstantSource,
+        read: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        match source {
+            ConstantSource::Inline {
+                offset_bytes,
+                size_bytes,
+            } => read(&self.0[*offset_bytes..][..*size_bytes]),
+            ConstantSource::Named { size_bytes, .. } if *size_bytes > 64 => Err(Error::new(
+                ErrorKind::MissingData,
+                "a host without large constants",
+            )),
+            ConstantSource::Named { .. } => read(&[0x40; 64]),
+            ConstantSource::Empty => read(&[]),
+        }
+    }
+}
+
+/// A device whose rows of images are padded.
+#[derive(Debug)]
+struct PaddedImages;
+
+impl Images for PaddedImages {
+    fn max_extent(&self, dimensions: ImageDimensions, _: Element) -> Option<[u32; 3]> {
+        Some(match dimensions {
+            ImageDimensions::Two => [4096, 4096, 1],
+            ImageDimensions::Three => [256; 3],
+        })
+    }
+
+    fn allocation_bytes(&self, image: ImageShape) -> Option<u64> {
+        let [x, y, z] = image.extent.map(u64::from);
+        Some((x * 4 * image.element.size_bytes()).next_multiple_of(256) * y * z + 4096)
+    }
+}
+
+/// The least device, a CPU and a large GPU.
+pub(super) fn devices() -> Vec<DeviceLimits> {
+    let minimum = DeviceLimits::minimum();
+    let images = || DeviceImages(Arc::new(PaddedImages));
+    let large = DeviceLimits {
+        class: DeviceClass::Discrete,
+        max_storage_buffer_range_bytes: u32::MAX.into(),
+        max_allocation_bytes: u64::MAX,
+        storage_buffer_alignment_bytes: 16,
+        max_workgroup_count: [i32::MAX as u32, 65_535, 65_535],
+        max_workgroup_invocations: 1024,
+        max_workgroup_size: [1024, 1024, 64],
+        max_shared_memory_bytes: 48 << 10,
+        max_push_constant_bytes: 256,
+        subgroup_size: 32,
+        storage_16bit: true,
+        arithmetic_16bit: true,
+        matrix_16x16: true,
+        images: images(),
+        ..minimum.clone()
+    };
+    let cpu = DeviceLimits {
+        class: DeviceClass::Cpu,
+        subgroup_size: 8,
+        storage_16bit: true,
+        images: images(),
+        ..large.clone()
+    };
+    vec![minimum, cpu, large]
+}
+
+/// How far a blob got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reached {
+    Bytes,
+    Graph,
+    Program,
+    Resized,
+}
+
+/// Runs everything but the device on `blob`. Errors are fine; what panics is a defect.
+pub(super) fn survive(blob: &[u8], r: &mut Random, devices: &[DeviceLimits]) -> Reached {
+    let Some(graph) = accepted(parse(blob)) else {
+        return Reached::Bytes;
+    };
+    let options = mutate::options(r);
+    let Some(graph) = accepted(state::separate(graph)) else {
+        return Reached::Graph;
+    };
+    let passed = |graph| match options.graph_passes {
+        true => passes::run(graph, &Data(blob)),
+        false => Ok(graph),
+    };
+    let offered = state::offer(&graph).and_then(|graph| passed(graph).ok());
+    let Some(graph) = accepted(passed(graph)) else {
+        return Reached::Graph;
+    };
+    let mut reached = Reached::Graph;
+    if let Some(offered) = offered {
+        let kept = state::keep(&offered, r.int(0, 3) as usize);
+        for graph in std::iter::once(&offered).chain(kept.as_ref().ok()) {
+            reached = reached.max(compiled(graph, &options, &devices[0], r));
+        }
+    }
+    for limits in devices {
+        reached = reached.max(compiled(&graph, &options, &options.restrict(limits), r));
+    }
+    reached
+}
+
+fn compiled(graph: &Graph, options: &Options, limits: &DeviceLimits, r: &mut Random) -> Reached {
+    let bound = accepted(bound_shapes(graph)).expect("ports were checked");
+    let Some((program, plan)) = planned(graph, &bound, options, limits, None) else {
+        return Reached::Graph;
+    };
+    let resized = Options {
+        workspace_bytes: program.workspace_bytes(),
+        ..options.clone()
+    };
+    let mut reached = Reached::Program;
+    for _ in 0..2 {
+        let shapes = mutate::shapes(r, &bound);
+        if planned(graph, &shapes, &resized, limits, Some(&plan)).is_some() {
+            reached = Reached::Resized;
+        }
+    }
+    reached
+}
+
+fn planned(
+    graph: &Graph,
+    shapes: &[InputShape],
+    options: &Options,
+    limits: &DeviceLimits,
+    bound: Option<&MemoryPlan>,
+) -> Option<(Program, MemoryPlan)> {
+    let program = accepted(compile(graph, shapes, limits, options))?;
+    let plan = accepted(match bound {
+        Some(bound) => plan_memory_within(&program, limits, bound),
+        None => plan_memory(&program, limits),
+    })?;
+    assert_eq!(hazards(&program, &plan).len(), program.dispatches.len());
+    check_program(&program, &plan, limits, options);
+    Some((program, plan))
+}
+
+/// The result; an error that blames this library for what the blob says is a defect too.
+fn accepted<T>(result: Result<T>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(e) => {
+            assert!(e.kind != ErrorKind::Internal, "internal: {e}");
+            assert!(
+                e.message.len() < 100_000,
+                "a message of {} bytes",
+                e.message.len()
+            );
+            None
+        }
+    }
+}
+
+fn check_program(p: &Program, plan: &MemoryPlan, limits: &DeviceLimits, options: &Options) {
+    assert!(
+        p.workspace_bytes() <= options.workspace_bytes,
+        "the workspace's budget"
+    );
+    assert_eq!(plan.places.len(), p.buffers.len());
+    for (buffer, place) in p.buffers.iter().zip(&plan.places) {
+        assert!(buffer.size_bytes > 0, "{buffer:?}");
+        let image = matches!(buffer.kind, BufferKind::WorkspaceImage(_));
+        assert!(
+            image || buffer.size_bytes <= limits.max_storage_buffer_range_bytes,
+            "{buffer:?}"
+        );
+        let end = place.offset_bytes.checked_add(buffer.size_bytes);
+        let end = end.expect("an end within 64 bits");
+        // A temporary that no dispatch touches has no place.
+        let unused = buffer.kind == BufferKind::Temporary && place.offset_bytes == 0;
+        assert!(
+            unused || end <= plan.region_bytes(place.region),
+            "{buffer:?} at {place:?}"
+        );
+        if let BufferKind::Constant(i) | BufferKind::State(i) = buffer.kind {
+            let pack = &p.uploads[i].pack;
+            let numel = pack.numel().expect("a size within 64 bits");
+            assert!(
+                numel * pack.element.size_bytes() <= buffer.size_bytes,
+                "{pack:?} in {buffer:?}"
+            );
+        }
+    }
+    for dispatch in &p.dispatches {
+        check_dispatch(p, dispatch, limits);
+    }
+}
+
+fn check_dispatch(p: &Program, d: &Dispatch, limits: &DeviceLimits) {
+    let info = d.shader.info();
+    let groups = d.workgroups.iter().zip(limits.max_workgroup_count);
+    for (&n, max) in groups {
+        assert!((1..=max).contains(&n), "{d:?}");
+    }
+    let local = d.spec[..3].iter().map(|&n| u64::from(n)).product::<u64>();
+    assert!((1..=u64::from(limits.max_workgroup_invocations)).contains(&local));
+    assert!(info.push_words * 4 <= limits.max_push_constant_bytes.max(256));
+    for binding in &d.bindings {
+        let size = p.buffer(binding.buffer).size_bytes;
+        let range = &binding.range_bytes;
+        assert!(range.start <= range.end && range.end <= size, "{d:?}");
+    }
+    check_windows(p, d);
+}
+
+/// Kernels whose push constants are what `Strided::push` makes: their most dims, words after the
+/// offsets, and how many of the first bindings they walk over.
+const STRIDED: &[(&str, usize, usize, usize)] = &[
+    ("copy", 8, 0, 2),
+    ("unary", 8, 0, 2),
+    ("binary", 6, 0, 3),
+    ("where", 5, 0, 4),
+    ("fill", 8, 0, 1),
+    ("quantize", 5, 0, 3),
+];
+
+/// Computes the first and last element that such a kernel touches in each of its buffers.
+fn check_windows(p: &Program, d: &Dispatch) {
+    let name = d.shader.info().name;
+    let family = name.split(['_', '.']).next().unwrap_or(name);
+    let Some(&(_, rank, extra, windows)) = STRIDED.iter().find(|(n, ..)| *n == family) else {
+        return;
+    };
+    let word = |i: usize| i64::from(d.push[i]);
+    let signed = |i: usize| i64::from(d.push[i] as i32);
+    let sizes: Vec<i64> = (0..rank).map(|i| word(1 + windows + extra + i)).collect();
+    assert_eq!(sizes.iter().product::<i64>(), word(0), "{d:?}");
+    for window in 0..windows {
+        let (mut low, mut high) = (signed(1 + window), signed(1 + window));
+        for (i, size) in sizes.iter().enumerate() {
+            let stride = signed(1 + windows + extra + rank * (1 + window) + i);
+            let reach = (size - 1) * stride;
+            low += reach.min(0);
+            high += reach.max(0);
+        }
+        let binding = &d.bindings[window];
+        let buffer = p.buffer(binding.buffer);
+        // The narrowest element that a buffer may hold.
+        let least = buffer.size_bytes / 2;
+        assert!(
+            low >= 0 && (high as u64) < least,
+            "{name}: elements {low} to {high} of {buffer:?}: {d:?}"
+        );
+        let touched = 2 * low as u64..2 * high as u64;
+        let said = &binding.range_bytes;
+        assert!(
+            said.start <= 4 * low as u64 && touched.end < said.end,
+            "{name}: {touched:?} beyond {said:?}"
+        );
+    }
+}
