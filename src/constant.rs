@@ -6,6 +6,10 @@ use crate::graph::ConstantSource;
 use crate::tensor::{DType, Element};
 use half::f16;
 
+mod winograd;
+
+pub use winograd::POSITIONS as WINOGRAD_POSITIONS;
+
 /// Gives the bytes of constants. They are borrowed for the call of `read`, so a host may unmap them
 /// right after.
 pub trait ConstantData {
@@ -34,6 +38,19 @@ pub struct Pack {
     pub strides: Vec<i64>,
     /// First source element.
     pub offset: i64,
+    /// What is computed from what is gathered.
+    pub transform: Transform,
+}
+
+/// What a [`Pack`] computes on the way. In f64, rounded once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transform {
+    /// Nothing.
+    None,
+    /// Each gathered element is the first tap of a 3x3 kernel, whose taps lie so many source
+    /// elements apart, `[height, width]`. Dim 0 counts the [`WINOGRAD_POSITIONS`] products that
+    /// `shaders/lib/winograd.glsl` takes them for.
+    Winograd([i64; 2]),
 }
 
 impl Pack {
@@ -50,6 +67,7 @@ impl Pack {
             valid: dims.to_vec(),
             strides,
             offset: 0,
+            transform: Transform::None,
         }
     }
 
@@ -81,6 +99,21 @@ impl Pack {
             low += reach.min(0);
             high += reach.max(0);
         }
+        if let Transform::Winograd(taps) = self.transform {
+            let whole = self.dims.first() == Some(&WINOGRAD_POSITIONS)
+                && self.valid.first() == Some(&WINOGRAD_POSITIONS)
+                && self.strides.first() == Some(&0);
+            if !whole || self.element != Element::F32 {
+                return Err(Error::internal(
+                    "pack: dim 0 is not Winograd's products in 32 bits",
+                ));
+            }
+            for stride in taps {
+                let reach = 2 * i128::from(stride);
+                low += reach.min(0);
+                high += reach.max(0);
+            }
+        }
         let have = i128::from(source_bytes / self.source.size_bytes());
         if low < 0 || high >= have {
             return Err(Error::blob(format!(
@@ -94,23 +127,14 @@ impl Pack {
     /// Writes destination elements `first..` into `out` (a whole number of elements).
     /// `source` has passed [`Pack::validate`].
     pub fn write(&self, source: &[u8], first: u64, out: &mut [u8]) {
-        let size = usize::try_from(self.element.size_bytes()).unwrap_or(4);
-        let rank = self.dims.len();
-        let mut index = vec![0u32; rank];
-        let mut rest = first;
-        for d in (0..rank).rev() {
-            let extent = u64::from(self.dims[d]).max(1);
-            index[d] = u32::try_from(rest % extent).unwrap_or(0);
-            rest /= extent;
+        if let Transform::Winograd(taps) = self.transform {
+            return self.write_winograd(taps, source, first, out);
         }
+        let size = usize::try_from(self.element.size_bytes()).unwrap_or(4);
+        let mut index = self.index_of(first);
         for slot in out.chunks_exact_mut(size) {
-            let inside = index.iter().zip(&self.valid).all(|(i, v)| i < v);
-            let at: i64 = index
-                .iter()
-                .zip(&self.strides)
-                .map(|(&i, &s)| i64::from(i) * s)
-                .sum();
-            let at = usize::try_from(self.offset + at).unwrap_or(usize::MAX);
+            let inside = self.inside(&index);
+            let at = usize::try_from(self.source_of(&index)).unwrap_or(usize::MAX);
             match self.element {
                 Element::I32 => {
                     let x = if inside {
@@ -137,13 +161,79 @@ impl Pack {
                     slot.copy_from_slice(&f16::from_f32(x).to_le_bytes());
                 }
             }
-            for d in (0..rank).rev() {
-                index[d] += 1;
-                if index[d] < self.dims[d] {
-                    break;
+            self.advance(&mut index);
+        }
+    }
+
+    fn write_winograd(&self, taps: [i64; 2], source: &[u8], first: u64, out: &mut [u8]) {
+        let reach: [i64; 9] = std::array::from_fn(|tap| {
+            let (row, column) = (tap / 3, tap % 3);
+            row as i64 * taps[0] + column as i64 * taps[1]
+        });
+        // A kernel at a time, since its products lie far apart: those that `out` has of it.
+        let coefficients: [_; 36] = std::array::from_fn(winograd::coefficients);
+        let plane = self.numel().unwrap_or(0) / u64::from(WINOGRAD_POSITIONS);
+        let end = first + out.len() as u64 / 4;
+        let mut index = self.index_of(0);
+        for at in 0..plane {
+            let before = |end: u64| end.saturating_sub(at).div_ceil(plane);
+            let products = before(first)..before(end);
+            if !products.is_empty() {
+                let mut kernel = [0.0; 9];
+                if self.inside(&index) {
+                    let first = self.source_of(&index);
+                    kernel = reach.map(|step| {
+                        let at = usize::try_from(first + step).unwrap_or(usize::MAX);
+                        f64::from(read_float(self.source, source, at))
+                    });
                 }
-                index[d] = 0;
+                for product in products {
+                    let start = usize::try_from(4 * (product * plane + at - first));
+                    let slot = start
+                        .ok()
+                        .and_then(|start| out.get_mut(start..)?.first_chunk_mut());
+                    let c = usize::try_from(product)
+                        .ok()
+                        .and_then(|p| coefficients.get(p));
+                    if let (Some(slot), Some(c)) = (slot, c) {
+                        let sum: f64 = c.iter().zip(kernel).map(|(c, tap)| c * tap).sum();
+                        *slot = (sum as f32).to_le_bytes();
+                    }
+                }
             }
+            self.advance(&mut index);
+        }
+    }
+
+    /// Where destination element `at` is in each dim.
+    fn index_of(&self, at: u64) -> Vec<u32> {
+        let mut rest = at;
+        let mut index = vec![0u32; self.dims.len()];
+        for (i, &extent) in index.iter_mut().zip(&self.dims).rev() {
+            let extent = u64::from(extent).max(1);
+            *i = u32::try_from(rest % extent).unwrap_or(0);
+            rest /= extent;
+        }
+        index
+    }
+
+    fn inside(&self, index: &[u32]) -> bool {
+        index.iter().zip(&self.valid).all(|(i, v)| i < v)
+    }
+
+    fn source_of(&self, index: &[u32]) -> i64 {
+        let steps = index.iter().zip(&self.strides);
+        self.offset + steps.map(|(&i, &s)| i64::from(i) * s).sum::<i64>()
+    }
+
+    /// To the next destination element.
+    fn advance(&self, index: &mut [u32]) {
+        for (i, &extent) in index.iter_mut().zip(&self.dims).rev() {
+            *i += 1;
+            if *i < extent {
+                return;
+            }
+            *i = 0;
         }
     }
 }
@@ -179,85 +269,4 @@ pub fn read_int(dtype: DType, bytes: &[u8], at: usize) -> i32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn floats(n: usize) -> Vec<u8> {
-        (0..n).flat_map(|i| (i as f32).to_le_bytes()).collect()
-    }
-
-    fn run(pack: &Pack, source: &[u8]) -> Vec<f32> {
-        pack.validate(source.len() as u64).expect("valid");
-        let mut out = vec![0xAA; (pack.numel().expect("fits") * 4) as usize];
-        pack.write(source, 0, &mut out);
-        out.chunks_exact(4)
-            .map(|c| f32::from_le_bytes(c.try_into().expect("4")))
-            .collect()
-    }
-
-    #[test]
-    fn transposes_and_pads_with_zeros() {
-        // [c_out = 2, c_in = 3] -> [c_in padded to 4][c_out padded to 4]
-        let pack = Pack {
-            source: DType::F32,
-            element: Element::F32,
-            dims: vec![4, 4],
-            valid: vec![3, 2],
-            strides: vec![1, 3],
-            offset: 0,
-        };
-        let want = [
-            0., 3., 0., 0., 1., 4., 0., 0., 2., 5., 0., 0., 0., 0., 0., 0.,
-        ];
-        assert_eq!(run(&pack, &floats(6)), want);
-    }
-
-    #[test]
-    fn chunks_equal_the_whole() {
-        let pack = Pack {
-            source: DType::F32,
-            element: Element::F32,
-            dims: vec![3, 5, 4],
-            valid: vec![3, 4, 3],
-            strides: vec![-12, 3, 1],
-            offset: 24,
-        };
-        let source = floats(36);
-        let whole = run(&pack, &source);
-        for chunk in 1..60 {
-            let mut got = Vec::new();
-            for first in (0..60).step_by(chunk) {
-                let mut out = vec![0u8; chunk.min(60 - first) * 4];
-                pack.write(&source, first as u64, &mut out);
-                got.extend(
-                    out.chunks_exact(4)
-                        .map(|c| f32::from_le_bytes(c.try_into().expect("4"))),
-                );
-            }
-            assert_eq!(got, whole, "chunk {chunk}");
-        }
-    }
-
-    #[test]
-    fn refuses_to_read_outside() {
-        let mut pack = Pack::contiguous(DType::F32, Element::F32, &[2, 3]);
-        assert!(pack.validate(24).is_ok());
-        assert!(pack.validate(23).is_err());
-        pack.offset = -1;
-        assert!(pack.validate(24).is_err());
-        pack.offset = i64::MAX;
-        assert!(pack.validate(24).is_err());
-    }
-
-    #[test]
-    fn converts_as_pytorch() {
-        let source: Vec<u8> = [1i64, -1, 1 << 33, 7]
-            .iter()
-            .flat_map(|x| x.to_le_bytes())
-            .collect();
-        assert_eq!(read_int(DType::I64, &source, 2), 0);
-        assert_eq!(read_float(DType::I64, &source, 1), -1.0);
-        assert_eq!(read_int(DType::Bool, &[2], 0), 1);
-        assert_eq!(read_int(DType::F32, &2.9f32.to_le_bytes(), 0), 2);
-    }
-}
+mod tests;
