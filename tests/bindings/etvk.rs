@@ -33,6 +33,7 @@ pub const ETVK_CONV_DEPTHWISE : etvk_conv_algorithm = 1 ;
 pub const ETVK_CONV_DIRECT : etvk_conv_algorithm = 2 ;
 pub const ETVK_CONV_IM2COL : etvk_conv_algorithm = 3 ;
 pub const ETVK_CONV_IMPLICIT : etvk_conv_algorithm = 4 ;
+pub const ETVK_CONV_WINOGRAD : etvk_conv_algorithm = 5 ;
 pub type etvk_conv_algorithm = u32 ;
 # [repr (C)] # [derive (Debug)] pub struct etvk_delegate { _unused : [u8 ;
 0] , }
