@@ -28,7 +28,7 @@ sanitizers := ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_s
 export ETVK_FLATC := $(root)/.deps/flatc/flatc/bin/flatc
 
 .PHONY: demo test bench build fmt clean setup check-format lint unit-tests c-tests conformance \
-  memory-tests python-test
+  memory-tests python-test bench-program bench-test
 
 demo: build
 	@$(say) "upscaling $(demo)/photo.png"
@@ -36,7 +36,8 @@ demo: build
 	  --expect $(demo)/run0_out0.bin
 	@echo "wrote $(demo)/out.png"
 
-test: check-format lint unit-tests c-tests conformance memory-tests python-test
+test: check-format lint unit-tests c-tests conformance memory-tests python-test \
+  bench-test
 	@$(say) "all tests passed"
 
 setup:
@@ -100,8 +101,14 @@ python-test: build
 ETVK_BENCH_CASES ?= $(addprefix tests/models/,op_small_conv3x3_64__fp32 op_small_conv7x7_s2__fp32 \
   op_small_conv1x1_c130__fp32 op_small_dw3x3_48_dyn__fp32 mini_mobilenet_v2__fp32)
 
-bench: build
+bench-program: build
 	@cmake --build build --target etvk_bench --parallel
+
+bench-test: bench-program
+	@$(say) "the benchmark as a program"
+	@python3 cpp_harness/check_bench.py --bench build/etvk_bench --plot tests/bench/plot.py tests/models
+
+bench: bench-program
 	@$(say) "timing programs; the table as JSON lines in build/bench.jsonl"
 	@build/etvk_bench $(ETVK_BENCH_CASES) --json build/bench.jsonl $(ETVK_BENCH_FLAGS)
 

@@ -216,7 +216,7 @@ class EtvkBackend final : public executorch::runtime::BackendInterface {
       const Error error = fail_status(status, Phase::Init, "init");
       return status == ETVK_STATUS_MISSING_DATA ? named_data.error : error;
     }
-    auto handle = std::make_unique<Handle>(delegate);
+    auto handle = std::make_unique<Handle>(delegate, named_data.map);
     const Error error = handle->read_ports();
     if (error != Error::Ok) {
       return error;

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "backend.h"
+#include "backend_places.h"
 
 namespace etvk_backend {
 
@@ -20,9 +21,15 @@ namespace {
 
 thread_local std::string last_error;
 
+struct LiveDelegate {
+  etvk_delegate* delegate;
+  const void* program;  // the same for delegates of one program
+  bool ran;
+};
+
 struct Live {
   std::mutex mutex;
-  std::vector<etvk_delegate*> delegates;
+  std::vector<LiveDelegate> delegates;
 };
 
 Live& live() {
@@ -94,16 +101,17 @@ Error fail_status(etvk_status status, Phase phase, const char* what) {
 
 void clear_last_error() { last_error.clear(); }
 
-Handle::Handle(etvk_delegate* delegate) : delegate_(delegate) {
+Handle::Handle(etvk_delegate* delegate, const void* program) : delegate_(delegate) {
   std::lock_guard<std::mutex> lock(live().mutex);
-  live().delegates.push_back(delegate);
+  live().delegates.push_back({delegate, program, false});
 }
 
 Handle::~Handle() {
   {
     std::lock_guard<std::mutex> lock(live().mutex);
     auto& delegates = live().delegates;
-    delegates.erase(std::remove(delegates.begin(), delegates.end(), delegate_), delegates.end());
+    const auto is_this = [this](const LiveDelegate& one) { return one.delegate == delegate_; };
+    delegates.erase(std::remove_if(delegates.begin(), delegates.end(), is_this), delegates.end());
   }
   etvk_delegate_destroy(delegate_);
 }
@@ -228,12 +236,16 @@ Error Handle::resize_if_changed() {
 }
 
 Error Handle::gather_output(size_t index, EValue* arg) {
-  const etvk_port& port = output_ports_[index];
-  const std::string place = "output " + std::to_string(index);
-  if (port.kind == ETVK_PORT_INTEGER) {
+  if (output_ports_[index].kind == ETVK_PORT_INTEGER) {
     outputs_[index] = integer_tensor(&integer_outputs_[index]);
     return Error::Ok;
   }
+  return gather_output_as(index, arg, "output " + std::to_string(index), &outputs_[index]);
+}
+
+Error Handle::gather_output_as(size_t index, EValue* arg, const std::string& place,
+                               etvk_tensor* out) {
+  const etvk_port& port = output_ports_[index];
   if (arg->isTensor() && port.rank <= ETVK_MAX_RANK) {
     executorch::aten::SizesType sizes[ETVK_MAX_RANK] = {};
     for (uint32_t i = 0; i < port.rank; ++i) {
@@ -246,7 +258,7 @@ Error Handle::gather_output(size_t index, EValue* arg) {
                   (place + ": the runtime refused to resize the tensor").c_str());
     }
   }
-  return tensor_of(*arg, port, place, &outputs_[index]);
+  return tensor_of(*arg, port, place, out);
 }
 
 Error Handle::write_integer_output(size_t index, EValue* arg) {
@@ -272,31 +284,114 @@ Error Handle::write_integer_output(size_t index, EValue* arg) {
   return Error::Ok;
 }
 
+Error Handle::place_outputs(const Span<EValue*>& args) {
+  placed_ = false;
+  const size_t input_count = input_ports_.size();
+  const size_t given = args.size() < input_count ? 0 : args.size() - input_count;
+  if (given < output_ports_.size() && args.size() >= input_count) {
+    // What the exporter lists and the runtime does not pass: mutable buffers, before all else.
+    const etvk_status status = etvk_delegate_keep_outputs(
+        delegate_, static_cast<uint32_t>(output_ports_.size() - given));
+    if (status != ETVK_STATUS_OK) {
+      return fail_status(status, Phase::Execute, "execute");
+    }
+    const Error error = read_ports();
+    if (error != Error::Ok) {
+      return error;
+    }
+  }
+  // The exporter lists an output once that a program returns several times.
+  if (args.size() < input_count ||
+      !place_repeated({args.data() + input_count, given}, output_ports_, &places_)) {
+    const std::string message = std::to_string(args.size()) + " arguments, expected " +
+                                std::to_string(input_count) + " inputs and " +
+                                std::to_string(output_ports_.size()) + " outputs" +
+                                (given > output_ports_.size()
+                                     ? ", and types do not tell which of these are given twice"
+                                     : "");
+    return fail(Error::InvalidArgument, "execute", message.c_str());
+  }
+  placed_ = true;
+  return Error::Ok;
+}
+
+Error Handle::check_beside_others() {
+  std::lock_guard<std::mutex> lock(live().mutex);
+  auto& delegates = live().delegates;
+  const auto self = std::find_if(delegates.begin(), delegates.end(), [this](const auto& one) {
+    return one.delegate == delegate_;
+  });
+  for (const auto& other : delegates) {
+    if (other.ran && other.program == self->program && other.delegate != delegate_) {
+      const etvk_status status = etvk_delegate_check_beside(delegate_, other.delegate);
+      if (status != ETVK_STATUS_OK) {
+        return fail_status(status, Phase::Execute, "execute");
+      }
+    }
+  }
+  self->ran = true;
+  return Error::Ok;
+}
+
+Error Handle::copy_repeated(const Span<EValue*>& args) {
+  const size_t input_count = input_ports_.size();
+  for (size_t i = 0; i < places_.size(); ++i) {
+    const size_t port = places_[i];
+    const size_t first = std::find(places_.begin(), places_.end(), port) - places_.begin();
+    EValue& arg = *args[input_count + i];
+    if (output_ports_[port].kind == ETVK_PORT_INTEGER) {
+      const Error error = write_integer_output(port, &arg);
+      if (error != Error::Ok) {
+        return error;
+      }
+    } else if (first != i) {
+      const Tensor& from = args[input_count + first]->toTensor();
+      etvk_tensor to{};
+      const Error error = gather_output_as(port, &arg, "output " + std::to_string(i), &to);
+      if (error != Error::Ok) {
+        return error;
+      }
+      const Tensor& tensor = arg.toTensor();
+      if (tensor.scalar_type() != from.scalar_type() || tensor.nbytes() != from.nbytes() ||
+          !std::equal(from.dim_order().begin(), from.dim_order().end(),
+                      tensor.dim_order().begin(), tensor.dim_order().end())) {
+        return fail(Error::InvalidArgument, "execute", "an output given twice differs in type");
+      }
+      if (from.nbytes() != 0) {
+        std::memcpy(tensor.mutable_data_ptr(), from.const_data_ptr(), from.nbytes());
+      }
+    }
+  }
+  return Error::Ok;
+}
+
 Error Handle::execute(Span<EValue*> args) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (device_lost_) {
     return fail(Error::InvalidState, "execute", "the device was lost in an earlier call");
   }
-  const size_t input_count = input_ports_.size();
-  const size_t output_count = output_ports_.size();
-  if (args.size() != input_count + output_count) {
-    const std::string message = std::to_string(args.size()) + " arguments, expected " +
-                                std::to_string(input_count) + " inputs and " +
-                                std::to_string(output_count) + " outputs";
-    return fail(Error::InvalidArgument, "execute", message.c_str());
-  }
   if (std::find(args.begin(), args.end(), nullptr) != args.end()) {
     return fail(Error::InvalidArgument, "execute", "an argument is null");
   }
+  const size_t input_count = input_ports_.size();
   Error error = Error::Ok;
+  if (!placed_ || args.size() != input_count + places_.size()) {
+    error = ran_ ? fail(Error::InvalidArgument, "execute", "another number of arguments than before")
+                 : place_outputs(args);
+    if (error == Error::Ok) {
+      error = check_beside_others();
+    }
+  }
   for (size_t i = 0; i < input_count && error == Error::Ok; ++i) {
     error = gather_input(i, *args[i]);
   }
   if (error == Error::Ok) {
     error = resize_if_changed();
   }
+  const size_t output_count = output_ports_.size();
   for (size_t i = 0; i < output_count && error == Error::Ok; ++i) {
-    error = gather_output(i, args[input_count + i]);
+    const size_t place = std::find(places_.begin(), places_.end(), i) - places_.begin();
+    error = gather_output(i, args[input_count + place]);
   }
   if (error != Error::Ok) {
     return error;
@@ -308,12 +403,8 @@ Error Handle::execute(Span<EValue*> args) {
     device_lost_ = status == ETVK_STATUS_DEVICE_LOST;
     return fail_status(status, Phase::Execute, "execute");
   }
-  for (size_t i = 0; i < output_count && error == Error::Ok; ++i) {
-    if (output_ports_[i].kind == ETVK_PORT_INTEGER) {
-      error = write_integer_output(i, args[input_count + i]);
-    }
-  }
-  return error;
+  ran_ = true;
+  return copy_repeated(args);
 }
 
 }  // namespace etvk_backend
@@ -327,7 +418,7 @@ uint32_t etvk_backend_delegate_count(void) {
 etvk_delegate* etvk_backend_delegate(uint32_t index) {
   auto& live = etvk_backend::live();
   std::lock_guard<std::mutex> lock(live.mutex);
-  return index < live.delegates.size() ? live.delegates[index] : nullptr;
+  return index < live.delegates.size() ? live.delegates[index].delegate : nullptr;
 }
 
 const char* etvk_backend_last_error(void) { return etvk_backend::last_error.c_str(); }

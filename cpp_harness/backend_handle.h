@@ -22,7 +22,8 @@ void clear_last_error();
 // Owns the etvk_delegate. Its mutex makes resize and execute one step.
 class Handle {
  public:
-  explicit Handle(etvk_delegate* delegate);
+  // program: what delegates of one program have in common, and of different ones not.
+  Handle(etvk_delegate* delegate, const void* program);
   ~Handle();
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
@@ -40,7 +41,14 @@ class Handle {
 
   Error gather_input(size_t index, const EValue& arg);
   Error resize_if_changed();
+  // Finds out what the output arguments are; once, for the runtime passes the same ones always.
+  Error place_outputs(const executorch::runtime::Span<EValue*>& args);
+  // Refuses what delegates that ran before and this one have in common and cannot share.
+  Error check_beside_others();
   Error gather_output(size_t index, EValue* arg);
+  Error gather_output_as(size_t index, EValue* arg, const std::string& place, etvk_tensor* out);
+  // Fills in integers, and the arguments whose output another argument has received.
+  Error copy_repeated(const executorch::runtime::Span<EValue*>& args);
   Error write_integer_output(size_t index, EValue* arg);
   Error tensor_of(const EValue& arg, const etvk_port& port, const std::string& place,
                   etvk_tensor* tensor);
@@ -48,8 +56,11 @@ class Handle {
   etvk_delegate* delegate_;
   std::mutex mutex_;
   bool device_lost_ = false;
+  bool placed_ = false;  // places_ says what the output arguments are
+  bool ran_ = false;
   bool integers_set_ = false;  // false until the first resize that passed integers succeeded
   std::vector<etvk_port> input_ports_, output_ports_;
+  std::vector<size_t> places_;                      // the port of each output argument
   std::vector<etvk_tensor> inputs_, outputs_;       // of the execute that runs
   std::vector<etvk_input_shape> shapes_;            // of the execute that runs
   std::vector<int64_t> integers_;                   // last accepted, one per input

@@ -27,6 +27,7 @@ etvk_run --case DIR [--case DIR]... [--json]   check stock cases against their m
   --atol A --rtol R --mean-atol M
                      |got - want| <= A + R |want| and its mean <= M; by default 1e-4, 1e-3 and
                      2e-5 of the largest expected value
+  --method NAME      method to run (default forward, or the first one)
   --data FILE.ptd    external constants
   --option KEY=VALUE option of the backend, for example workspace_bytes=1048576
   --repeat N         runs after the first, for the steady time (default 5)
@@ -81,6 +82,8 @@ Arguments parse_arguments(int argc, char** argv) {
       arguments.shapes.push_back(value(flag));
     } else if (flag == "--case") {
       arguments.cases.push_back(value(flag));
+    } else if (flag == "--method") {
+      arguments.files.method = value(flag);
     } else if (flag == "--data") {
       arguments.files.data.push_back(value(flag));
     } else if (flag == "--backend") {

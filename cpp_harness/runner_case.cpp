@@ -66,6 +66,9 @@ class CaseRun {
     bool passed = true;
     size_t index = 0;
     for (const auto& run : manifest["runs"].items()) {
+      if (!run["method"].is_null()) {
+        session.use_method(run["method"].string());
+      }
       passed = run_one(&session, run, index++) && passed;
     }
     return passed ? Verdict::Passed : Verdict::Failed;

@@ -22,7 +22,8 @@ struct CaseRequest {
   bool quiet = false;  // no lines on stdout
 };
 
-// Loads the case's program and runs every run of its manifest. Prints a line per run as it ends:
+// Loads the case's program and runs every run of its manifest, each by the method that it names if
+// it does. Prints a line per run as it ends:
 // PASS, FAIL or REFUSED (the program could not be loaded because the backend does not support
 // it), the case, the run, the largest difference; then "DONE <case> <verdict>".
 CaseResult run_case(const CaseRequest& request, const Backend& backend);

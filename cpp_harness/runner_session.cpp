@@ -93,17 +93,22 @@ Session::Session(const ProgramFiles& files, const Backend& backend)
   if (!names.ok() || names->empty()) {
     fail("method names", names.ok() ? Error::InvalidProgram : names.error());
   }
-  method_ = names->count("forward") != 0 ? "forward" : *names->begin();
-  error = module_->load_method(method_);
+  const bool has_forward = names->count("forward") != 0;
+  use_method(!files.method.empty() ? files.method : has_forward ? "forward" : *names->begin());
+  load_ms_ = ms_since(start);
+}
+
+void Session::use_method(const std::string& name) {
+  const Error error = module_->load_method(name);
   if (error != Error::Ok) {
     fail("load", error);
   }
-  load_ms_ = ms_since(start);
-
-  auto meta = module_->method_meta(method_);
+  auto meta = module_->method_meta(name);
   if (!meta.ok()) {
     fail("method meta", meta.error());
   }
+  method_ = name;
+  inputs_.clear();
   for (size_t i = 0; i < meta->num_inputs(); ++i) {
     auto input = meta->input_tensor_meta(i);
     if (!input.ok()) {

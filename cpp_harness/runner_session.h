@@ -32,6 +32,7 @@ class RuntimeError : public std::runtime_error {
 
 struct ProgramFiles {
   std::string model;
+  std::string method;  // "forward", or the first one, when empty
   std::vector<std::string> data;                             // .ptd
   std::vector<std::pair<std::string, std::string>> options;  // of the backend
 };
@@ -44,8 +45,11 @@ struct InputMeta {
 
 class Session {
  public:
-  // Loads the program and its method ("forward" when there is one); throws RuntimeError.
+  // Loads the program and its method; throws RuntimeError.
   Session(const ProgramFiles& files, const Backend& backend);
+
+  // Loads another method, which runs from now on; those before stay loaded.
+  void use_method(const std::string& name);
 
   const std::string& method() const { return method_; }
   const std::vector<InputMeta>& inputs() const { return inputs_; }

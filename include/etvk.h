@@ -337,6 +337,18 @@ etvk_status etvk_delegate_resize(struct etvk_delegate *delegate,
                                  const struct etvk_input_shape *inputs,
                                  uint32_t input_count);
 
+// Tells that the host does not receive the first count outputs, which are mutable buffers: a run
+// leaves them for the next one. ExecuTorch programs exported without alias_buffer_mutations are
+// such. ETVK_STATUS_UNSUPPORTED where the program does not say which constants they start from;
+// on error nothing changes.
+etvk_status etvk_delegate_keep_outputs(struct etvk_delegate *delegate, uint32_t count);
+
+// ETVK_STATUS_UNSUPPORTED when other, a delegate of the same program, has a copy of its own of a
+// mutable buffer that one of the two writes and the other only reads: results after the first run
+// would be wrong. Exporters make such programs where they cut a model in parts.
+etvk_status etvk_delegate_check_beside(const struct etvk_delegate *delegate,
+                                       const struct etvk_delegate *other);
+
 // Runs once and waits. Outputs are written only on success. An output's memory may overlap an
 // input's, but not another output's.
 etvk_status etvk_delegate_execute(struct etvk_delegate *delegate,

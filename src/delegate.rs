@@ -1,6 +1,7 @@
 //! One loaded program on one device: the pure core and the GPU shell joined. Safe Rust.
 
 pub mod host;
+mod kept;
 mod report;
 
 use crate::compile::{bound_shapes, compile, InputShape};
@@ -23,6 +24,7 @@ const MAX_KEPT_SHAPES: usize = 16;
 
 /// A program that is ready to run.
 pub struct Delegate {
+    /// What was loaded; see [`Delegate::keep_outputs`] for what is run.
     graph: Graph,
     options: Options,
     /// Budget for other input sizes: the workspace as it was allocated at load never grows.
@@ -37,6 +39,8 @@ pub struct Delegate {
 
 struct State {
     session: Session,
+    /// Leading outputs that are mutable buffers.
+    kept_outputs: usize,
     /// What was compiled, the current one first; never empty.
     kept: Vec<Compiled>,
 }
@@ -102,22 +106,24 @@ impl Delegate {
     /// [`Delegate::create`] for a graph that is already there.
     pub fn load(graph: Graph, options: &Options, data: &dyn ConstantData) -> Result<Self> {
         let graph = state::separate(graph)?;
-        let graph = match options.graph_passes {
-            true => passes::run(graph, data)?,
-            false => graph,
+        let passed = |graph| match options.graph_passes {
+            true => passes::run(graph, data),
+            false => Ok(graph),
         };
+        let offered = state::offer(&graph).and_then(|graph| passed(graph).ok());
+        let graph = passed(graph)?;
         let device = Device::open(options)?;
-        let loaded = Self::load_on(&device, graph, options, data);
+        let loaded = Self::load_on(&device, (offered, graph), options, data);
         watched(&device, loaded)
     }
 
+    /// Loads `offered` where there is one that compiles, else `graph`.
     fn load_on(
         device: &Arc<Device>,
-        graph: Graph,
+        (offered, graph): (Option<Graph>, Graph),
         options: &Options,
         data: &dyn ConstantData,
     ) -> Result<Self> {
-        let shapes = bound_shapes(&graph)?;
         // The driver rounds allocations up; the budget is on what is allocated.
         let granularity = device.allocation_granularity_bytes();
         let workspace_bytes = options.workspace_bytes / granularity * granularity;
@@ -126,7 +132,15 @@ impl Delegate {
             ..options.clone()
         };
         let limits = options.restrict(device.limits());
-        let program = compile(&graph, &shapes, &limits, &rounded)?;
+        let compiled = |graph: Graph| {
+            let shapes = bound_shapes(&graph)?;
+            let program = compile(&graph, &shapes, &limits, &rounded)?;
+            Ok((graph, shapes, program))
+        };
+        let (graph, shapes, program) = match offered.map(compiled) {
+            Some(Ok(offered)) => offered,
+            _ => compiled(graph)?,
+        };
         let plan = plan_memory(&program, &limits)?;
         check_budget(plan.workspace_bytes, options)?;
         let sharing = match options.share_workspace {
@@ -149,6 +163,7 @@ impl Delegate {
         session.set_timing(timing);
         let mut state = State {
             session,
+            kept_outputs: 0,
             kept: Vec::new(),
         };
         let resized = Options {
@@ -196,8 +211,13 @@ impl Delegate {
             state.kept[..=found].rotate_right(1);
             return Ok(());
         }
-        let limits = &self.limits;
-        let program = compile(&self.graph, shapes, limits, &self.resized).map_err(|e| {
+        let graph = self.graph_with(state.kept_outputs)?;
+        let (program, plan) = self.compiled(&graph, shapes)?;
+        state.add(shapes.to_vec(), program, plan)
+    }
+
+    fn compiled(&self, graph: &Graph, shapes: &[InputShape]) -> Result<(Program, MemoryPlan)> {
+        let program = compile(graph, shapes, &self.limits, &self.resized).map_err(|e| {
             // It compiled for the bound: what is wrong now is the sizes.
             let kind = match e.kind {
                 ErrorKind::InvalidBlob => ErrorKind::InvalidArgument,
@@ -205,8 +225,8 @@ impl Delegate {
             };
             Error::new(kind, e.message).context("at these input sizes")
         })?;
-        let plan = plan_memory_within(&program, limits, &self.bound)?;
-        state.add(shapes.to_vec(), program, plan)
+        let plan = plan_memory_within(&program, &self.limits, &self.bound)?;
+        Ok((program, plan))
     }
 
     /// Runs once with `inputs` and waits. Outputs are written only when everything went well.
@@ -216,7 +236,7 @@ impl Delegate {
         outputs: &mut [HostTensorMut<'_>],
     ) -> Result<()> {
         let mut state = self.lock()?;
-        let State { session, kept } = &mut *state;
+        let State { session, kept, .. } = &mut *state;
         let Some(Compiled {
             program,
             plan,

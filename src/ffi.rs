@@ -192,6 +192,31 @@ pub unsafe extern "C" fn etvk_delegate_resize(
     })
 }
 
+/// Tells that the host does not receive the first count outputs, which are mutable buffers: a run
+/// leaves them for the next one. ExecuTorch programs exported without alias_buffer_mutations are
+/// such. ETVK_STATUS_UNSUPPORTED where the program does not say which constants they start from;
+/// on error nothing changes.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_delegate_keep_outputs(
+    delegate: *mut etvk_delegate,
+    count: u32,
+) -> etvk_status {
+    with_delegate(delegate, |d| d.keep_outputs(call::size(count)?))
+}
+
+/// ETVK_STATUS_UNSUPPORTED when other, a delegate of the same program, has a copy of its own of a
+/// mutable buffer that one of the two writes and the other only reads: results after the first run
+/// would be wrong. Exporters make such programs where they cut a model in parts.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_delegate_check_beside(
+    delegate: *const etvk_delegate,
+    other: *const etvk_delegate,
+) -> etvk_status {
+    with_delegate(delegate, |d| {
+        d.check_beside(&REGISTRY.find(other)?.delegate)
+    })
+}
+
 /// Runs once and waits. Outputs are written only on success. An output's memory may overlap an
 /// input's, but not another output's.
 #[no_mangle]

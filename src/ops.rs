@@ -9,10 +9,12 @@ pub mod cat;
 pub mod conv2d;
 pub mod copy;
 pub mod create;
+pub mod dequantize_channel;
 pub mod elementwise;
 pub mod expand;
 pub mod gather;
 pub mod gemm;
+pub mod grid_priors;
 pub mod grid_sampler;
 pub mod matmul;
 pub mod norm;
@@ -21,6 +23,8 @@ pub mod permute;
 pub mod pixel_shuffle;
 pub mod planes;
 pub mod pool;
+pub mod quantize;
+pub mod quantized_conv;
 pub mod reduce;
 pub mod resample;
 pub mod rows;
@@ -91,9 +95,11 @@ pub static OPS: &[OpEntry] = &[
     op::<copy::Copy>(),
     op::<create::Arange>(),
     op::<create::Full>(),
+    op::<dequantize_channel::DequantizeChannel>(),
     op::<expand::Expand>(),
     op::<expand::Repeat>(),
     op::<gather::Gather>(),
+    op::<grid_priors::GridPriors>(),
     op::<grid_sampler::GridSampler>(),
     op::<matmul::Matmul>(),
     op::<norm::Norm>(),
@@ -102,6 +108,8 @@ pub static OPS: &[OpEntry] = &[
     op::<permute::Permute>(),
     op::<pixel_shuffle::PixelShuffle>(),
     op::<pool::Pool>(),
+    op::<quantize::Quantize>(),
+    op::<quantized_conv::QuantizedConv>(),
     op::<reduce::Reduce>(),
     op::<resample::Resample>(),
     op::<select::Where>(),

@@ -45,7 +45,7 @@ impl Registry {
         self.lock().remove(&handle.addr())
     }
 
-    fn find(&self, handle: *const etvk_delegate) -> Result<Arc<Entry>> {
+    pub(super) fn find(&self, handle: *const etvk_delegate) -> Result<Arc<Entry>> {
         if handle.is_null() {
             return Err(Error::argument("delegate is null"));
         }

@@ -6,7 +6,7 @@ use crate::builder::{Bind, DispatchDesc, ProgramBuilder};
 use crate::error::{Error, Result};
 use crate::graph::ValueId;
 use crate::shader::Shader;
-use crate::tensor::Element;
+use crate::tensor::{DType, Element};
 
 /// Loop dims of the kernel: push constants hold no more.
 const MAX_RANK: usize = 6;
@@ -216,7 +216,25 @@ impl Op for Binary {
                 self.function, left.dtype, right.dtype
             )));
         }
+        let number_is_left = number.is_some_and(|(which, _)| which == 1);
+        let dtype = if number_is_left { right } else { left }.dtype;
+        let low_byte = |n: i64| match dtype {
+            DType::U8 => Some(i32::from(n as u8)),
+            DType::I8 => Some(i32::from(n as i8)),
+            _ => None,
+        };
         let bits = |n: Scalar| match n.integer() {
+            // PyTorch converts the number to the tensor's type first, by its low bits.
+            Some(n) if integers && low_byte(n).is_some() => {
+                let low = low_byte(n).unwrap_or_default();
+                match self.function {
+                    F::Pow if !number_is_left && i64::from(low) != n => Err(Error::unsupported(
+                        format!("the power {n}, which {dtype:?} does not hold"),
+                    )),
+                    _ => Ok(low as u32),
+                }
+            }
+            // To 32 bits too, but the exporter does not say whether these were 64 bits.
             Some(n) if integers && self.function.gives_bool() => i32::try_from(n)
                 .map(|n| n as u32)
                 .map_err(|_| Error::unsupported(format!("a comparison of integers with {n}"))),

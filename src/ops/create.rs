@@ -100,7 +100,7 @@ impl Op for Arange {
 
     fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
         let target = program.output_any(self.output, &[self.count], Layout::Contiguous)?;
-        emit(program, &target, [self.start, self.step])
+        emit_range(program, &target, [self.start, self.step])
     }
 }
 
@@ -129,10 +129,11 @@ fn arange_count(start: Scalar, end: Scalar, step: Scalar) -> Result<u32> {
 
 /// Emits the kernel that sets every element of `target` to `value`.
 pub fn emit_fill(program: &mut ProgramBuilder<'_>, target: &Tensor, value: Scalar) -> Result<()> {
-    emit(program, target, [value, Scalar::Int(0)])
+    emit_range(program, target, [value, Scalar::Int(0)])
 }
 
-fn emit(
+/// Emits the kernel that sets element `i` of `target`, in the order of its memory, to `start + i step`.
+pub fn emit_range(
     program: &mut ProgramBuilder<'_>,
     target: &Tensor,
     [start, step]: [Scalar; 2],

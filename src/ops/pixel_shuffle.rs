@@ -30,13 +30,9 @@ impl Op for PixelShuffle {
 
     fn parse(args: &Args<'_>) -> Result<Self> {
         args.expect_len(3)?;
-        let factor = args.int(1)?;
         Ok(Self {
             input: args.tensor(0)?,
-            factor: u32::try_from(factor)
-                .ok()
-                .filter(|&r| r > 0)
-                .ok_or_else(|| Error::blob(format!("factor {factor}")))?,
+            factor: factor(args, 1)?,
             direction: if args.op() == "aten.pixel_shuffle.default" {
                 Direction::Shuffle
             } else {
@@ -48,37 +44,61 @@ impl Op for PixelShuffle {
 
     fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
         let source = program.tensor(self.input)?;
-        let (rank, r) = (source.dims.len(), self.factor);
-        let wrong = || Error::blob(format!("factor {r} of dims {:?}", source.dims));
-        let Some(c) = rank.checked_sub(3) else {
-            return Err(wrong());
-        };
-        let mut dims = source.dims.clone();
-        let square = r.checked_mul(r).ok_or_else(wrong)?;
-        match self.direction {
-            Direction::Shuffle => {
-                dims[c] /= square;
-                for d in [c + 1, c + 2] {
-                    dims[d] = dims[d].checked_mul(r).ok_or_else(wrong)?;
-                }
-            }
-            Direction::Unshuffle => {
-                dims[c] = dims[c].checked_mul(square).ok_or_else(wrong)?;
-                dims[c + 1] /= r;
-                dims[c + 2] /= r;
-            }
-        }
+        let dims = result_dims(&source, self.factor, self.direction)?;
         let target = program.output_any(self.output, &dims, dense_layout(&source))?;
-        let (deep, wide) = match self.direction {
-            Direction::Shuffle => (&source, &target),
-            Direction::Unshuffle => (&target, &source),
-        };
-        let (deep, wide) = (channel_view(deep, r)?, space_view(wide, r)?);
         match self.direction {
-            Direction::Shuffle => program.copy(&deep, &wide),
-            Direction::Unshuffle => program.copy(&wide, &deep),
+            Direction::Shuffle => shuffle(program, &source, &target, self.factor),
+            Direction::Unshuffle => {
+                let wide = space_view(&source, self.factor)?;
+                program.copy(&wide, &channel_view(&target, self.factor)?)
+            }
         }
     }
+}
+
+/// Argument `i`, a factor.
+pub fn factor(args: &Args<'_>, i: usize) -> Result<u32> {
+    let factor = args.int(i)?;
+    u32::try_from(factor)
+        .ok()
+        .filter(|&r| r > 0)
+        .ok_or_else(|| Error::blob(format!("factor {factor}")))
+}
+
+/// Dims of the shuffle of `source` by `r`.
+pub fn shuffled_dims(source: &Tensor, r: u32) -> Result<Vec<u32>> {
+    result_dims(source, r, Direction::Shuffle)
+}
+
+/// Copies the shuffle of `source` by `r` into `target`, which has [`shuffled_dims`].
+pub fn shuffle(
+    program: &mut ProgramBuilder<'_>,
+    source: &Tensor,
+    target: &Tensor,
+    r: u32,
+) -> Result<()> {
+    program.copy(&channel_view(source, r)?, &space_view(target, r)?)
+}
+
+fn result_dims(source: &Tensor, r: u32, direction: Direction) -> Result<Vec<u32>> {
+    let wrong = || Error::blob(format!("factor {r} of dims {:?}", source.dims));
+    let c = source.dims.len().checked_sub(3).ok_or_else(wrong)?;
+    let mut dims = source.dims.clone();
+    let square = r.checked_mul(r).ok_or_else(wrong)?;
+    match direction {
+        Direction::Shuffle => {
+            dims[c] /= square;
+            for d in [c + 1, c + 2] {
+                dims[d] = dims[d].checked_mul(r).ok_or_else(wrong)?;
+            }
+        }
+        Direction::Unshuffle => {
+            dims[c] = dims[c].checked_mul(square).ok_or_else(wrong)?;
+            dims[c + 1] /= r;
+            dims[c + 2] /= r;
+        }
+    }
+    Ok(dims)
 }
 
 /// `[.., c r r, h, w]` as `[.., c, r, r, h, w]`.

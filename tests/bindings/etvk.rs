@@ -161,6 +161,10 @@ unsafe extern "C" { pub fn etvk_delegate_output (delegate : * const etvk_delegat
 }
 unsafe extern "C" { pub fn etvk_delegate_resize (delegate : * mut etvk_delegate , inputs : * const etvk_input_shape , input_count : u32) -> etvk_status ;
 }
+unsafe extern "C" { pub fn etvk_delegate_keep_outputs (delegate : * mut etvk_delegate , count : u32) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_delegate_check_beside (delegate : * const etvk_delegate , other : * const etvk_delegate) -> etvk_status ;
+}
 unsafe extern "C" { pub fn etvk_delegate_execute (delegate : * mut etvk_delegate , inputs : * const etvk_tensor , input_count : u32 , outputs : * const etvk_tensor , output_count : u32) -> etvk_status ;
 }
 unsafe extern "C" { pub fn etvk_delegate_memory (delegate : * const etvk_delegate , out : * mut etvk_memory) -> etvk_status ;

@@ -168,6 +168,11 @@ impl Loaded {
         Ok(arrays.collect())
     }
 
+    /// Makes the first `count` outputs mutable buffers.
+    pub fn keep_outputs(&self, count: u32) -> Result<(), Failure> {
+        check(unsafe { etvk_delegate_keep_outputs(self.0, count) })
+    }
+
     /// How each convolution is done now.
     pub fn convolutions(&self) -> Result<Vec<etvk_convolution>, Failure> {
         let mut count = 0;

@@ -1,7 +1,7 @@
 use super::binary::{call, pairs};
 use super::reference::{assert_close, elementwise, Array, EXACT};
 use super::run::{plain, Arg, Call, FORCED_HALF};
-use etvk::tensor::DType::{Bool, F32, I32};
+use etvk::tensor::DType::{Bool, F32, I32, I8, U8};
 
 type Compare = fn(f64, f64) -> bool;
 
@@ -91,6 +91,37 @@ fn comparisons_with_numbers() {
                 let Some(got) = call.run() else { return };
                 let want = elementwise(Bool, &[&x], &|x| flag(function(x[0], n)));
                 assert_close(&format!("{op} {typed:?} {number:?}"), &got, &want, EXACT);
+            }
+        }
+    }
+}
+
+/// PyTorch takes the low eight bits of the number.
+#[test]
+fn numbers_wrap_to_eight_bits() {
+    let (bytes, signed) = (
+        [0.0, 1.0, 44.0, 200.0, 255.0],
+        [-128.0, -1.0, 0.0, 44.0, 127.0],
+    );
+    for number in [300i64, 256, 257, -1, -129, 1 << 40, i64::MIN + 1] {
+        for (dtype, values, n) in [
+            (U8, bytes, f64::from(number as u8)),
+            (I8, signed, f64::from(number as i8)),
+        ] {
+            let x = Array::new(dtype, &[5], &values);
+            for (op, function) in [
+                ("aten.lt.Scalar", (|a, b| a < b) as Compare),
+                ("aten.eq.Scalar", |a, b| a == b),
+            ] {
+                let call = Call {
+                    op,
+                    args: vec![Arg::input(plain(dtype), &x), Arg::Int(number)],
+                    output: plain(Bool),
+                    dims: x.dims.clone(),
+                };
+                let Some(got) = call.run() else { return };
+                let want = elementwise(Bool, &[&x], &|x| flag(function(x[0], n)));
+                assert_close(&format!("{op} {dtype:?} {number}"), &got, &want, EXACT);
             }
         }
     }

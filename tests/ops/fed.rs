@@ -40,6 +40,7 @@ pub(crate) enum Arg {
     Double(f64),
     Ints(Vec<i64>),
     Doubles(Vec<f64>),
+    Text(&'static str),
 }
 
 /// A call of one operator.
@@ -98,6 +99,7 @@ impl Fed {
                 Arg::Double(x) => graph.double(*x),
                 Arg::Ints(list) => graph.ints(list),
                 Arg::Doubles(list) => graph.doubles(list),
+                Arg::Text(text) => graph.string(text),
             });
         }
         let results: Vec<ValueId> = self
