@@ -303,9 +303,10 @@ impl Case {
             return;
         };
         if report.algorithm == WINOGRAD {
-            // Errors are of the size of the tile's largest sums.
+            // Errors are of the size of the tile's largest sums; transforms more than double them
+            // where K is as short as 9.
             let largest = want.magnitudes.iter().copied().fold(0.0, f64::max);
-            want.magnitudes.fill(largest);
+            want.magnitudes.fill(3.0 * largest);
         }
         self.compare(algorithm, &got, &want);
         if algorithm == "im2col" && report.algorithm == IM2COL {
