@@ -181,7 +181,7 @@ def check_failures(bench):
     """Every call of these in turn, until a run gets through."""
     count = 0
     for function, limit in (("vkAllocateMemory", 40), ("vkCreateBuffer", 40),
-                            ("vkCreateComputePipelines", 4), ("vkCreateShaderModule", 2),
+                            ("vkCreateComputePipelines", 12), ("vkCreateShaderModule", 2),
                             ("vkCreatePipelineLayout", 2), ("vkCreateDescriptorPool", 4),
                             ("vkCreateDescriptorSetLayout", 2), ("vkCreateCommandPool", 2),
                             ("vkCreateFence", 2)):

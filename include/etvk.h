@@ -304,8 +304,9 @@ const char *etvk_status_name(int32_t status);
 // What went wrong in this thread's last call; empty when nothing did. Never null.
 const char *etvk_last_error(void);
 
-// ETVK_STATUS_OK when a Vulkan device can be opened with these options (null and 0 for none). With
-// validation on it also fails with messages that no call has reported yet.
+// ETVK_STATUS_OK when there is the Vulkan device that these options ask for (null and 0 for none).
+// The first program that is loaded opens it. With validation on it also fails with messages that
+// no call has reported yet.
 etvk_status etvk_probe(const struct etvk_option *options, uint32_t option_count);
 
 // Loads a program: parses the blob, compiles it for its largest input sizes, uploads constants.

@@ -5,6 +5,8 @@ use crate::error::{Error, Result};
 use crate::graph::ConstantSource;
 use crate::tensor::{DType, Element};
 use half::f16;
+use std::sync::Mutex;
+use std::thread;
 
 mod winograd;
 
@@ -130,113 +132,132 @@ impl Pack {
         if let Transform::Winograd(taps) = self.transform {
             return self.write_winograd(taps, source, first, out);
         }
-        let size = usize::try_from(self.element.size_bytes()).unwrap_or(4);
-        let mut index = self.index_of(first);
-        for slot in out.chunks_exact_mut(size) {
-            let inside = self.inside(&index);
-            let at = usize::try_from(self.source_of(&index)).unwrap_or(usize::MAX);
-            match self.element {
-                Element::I32 => {
-                    let x = if inside {
-                        read_int(self.source, source, at)
-                    } else {
-                        0
-                    };
-                    slot.copy_from_slice(&x.to_le_bytes());
-                }
-                Element::F32 => {
-                    let x = if inside {
-                        read_float(self.source, source, at)
-                    } else {
-                        0.0
-                    };
-                    slot.copy_from_slice(&x.to_le_bytes());
-                }
-                Element::F16 => {
-                    let x = if inside {
-                        read_float(self.source, source, at)
-                    } else {
-                        0.0
-                    };
-                    slot.copy_from_slice(&f16::from_f32(x).to_le_bytes());
-                }
+        match (self.source, self.element) {
+            // The same bytes: most weights.
+            (DType::F32, Element::F32) | (DType::I32, Element::I32) => {
+                self.gather(first, out, |at| field::<4>(source, at));
             }
-            self.advance(&mut index);
+            (DType::F16, Element::F16) => self.gather(first, out, |at| field::<2>(source, at)),
+            (DType::F32, Element::F16) => self.gather(first, out, |at| {
+                f16::from_f32(f32::from_le_bytes(field(source, at))).to_le_bytes()
+            }),
+            (from, Element::F16) => self.gather(first, out, |at| {
+                f16::from_f32(read_float(from, source, at)).to_le_bytes()
+            }),
+            (from, Element::F32) => {
+                self.gather(first, out, |at| read_float(from, source, at).to_le_bytes());
+            }
+            (from, Element::I32) => {
+                self.gather(first, out, |at| read_int(from, source, at).to_le_bytes());
+            }
         }
     }
 
-    fn write_winograd(&self, taps: [i64; 2], source: &[u8], first: u64, out: &mut [u8]) {
-        let reach: [i64; 9] = std::array::from_fn(|tap| {
-            let (row, column) = (tap / 3, tap % 3);
-            row as i64 * taps[0] + column as i64 * taps[1]
+    /// A product of all kernels after the other.
+    fn write_winograd(&self, taps: [i64; 2], source: &[u8], mut first: u64, mut out: &mut [u8]) {
+        let reach: [isize; 9] = std::array::from_fn(|tap| {
+            let (row, column) = ((tap / 3) as i64, (tap % 3) as i64);
+            (row * taps[0] + column * taps[1]) as isize
         });
-        // A kernel at a time, since its products lie far apart: those that `out` has of it.
-        let coefficients: [_; 36] = std::array::from_fn(winograd::coefficients);
         let plane = self.numel().unwrap_or(0) / u64::from(WINOGRAD_POSITIONS);
-        let end = first + out.len() as u64 / 4;
-        let mut index = self.index_of(0);
-        for at in 0..plane {
-            let before = |end: u64| end.saturating_sub(at).div_ceil(plane);
-            let products = before(first)..before(end);
-            if !products.is_empty() {
-                let mut kernel = [0.0; 9];
-                if self.inside(&index) {
-                    let first = self.source_of(&index);
-                    kernel = reach.map(|step| {
-                        let at = usize::try_from(first + step).unwrap_or(usize::MAX);
-                        f64::from(read_float(self.source, source, at))
-                    });
+        while !out.is_empty() && plane > 0 {
+            let product = first / plane;
+            let left = usize::try_from(4 * ((product + 1) * plane - first)).unwrap_or(usize::MAX);
+            let (now, later) = out.split_at_mut(left.min(out.len()));
+            let coefficients = winograd::coefficients(product);
+            self.gather(first, now, |at| {
+                let mut sum = 0.0;
+                for (c, step) in coefficients.iter().zip(reach) {
+                    let tap = read_float(self.source, source, at.wrapping_add_signed(step));
+                    sum += c * f64::from(tap);
                 }
-                for product in products {
-                    let start = usize::try_from(4 * (product * plane + at - first));
-                    let slot = start
-                        .ok()
-                        .and_then(|start| out.get_mut(start..)?.first_chunk_mut());
-                    let c = usize::try_from(product)
-                        .ok()
-                        .and_then(|p| coefficients.get(p));
-                    if let (Some(slot), Some(c)) = (slot, c) {
-                        let sum: f64 = c.iter().zip(kernel).map(|(c, tap)| c * tap).sum();
-                        *slot = (sum as f32).to_le_bytes();
-                    }
-                }
-            }
-            self.advance(&mut index);
+                (sum as f32).to_le_bytes()
+            });
+            (first, out) = ((product + 1) * plane, later);
         }
     }
 
-    /// Where destination element `at` is in each dim.
-    fn index_of(&self, at: u64) -> Vec<u32> {
-        let mut rest = at;
-        let mut index = vec![0u32; self.dims.len()];
-        for (i, &extent) in index.iter_mut().zip(&self.dims).rev() {
+    /// [`Pack::write`] on several threads where there is enough to do.
+    pub fn write_parallel(&self, source: &[u8], first: u64, out: &mut [u8]) {
+        let size = usize::try_from(self.element.size_bytes()).unwrap_or(4);
+        let most = thread::available_parallelism().map_or(1, usize::from);
+        let threads = most.min(out.len() / PART_BYTES).max(1);
+        let part_bytes = out.len().div_ceil(threads).next_multiple_of(size);
+        let starts = (first..).step_by((part_bytes / size).max(1));
+        let parts = Mutex::new(starts.zip(out.chunks_mut(part_bytes.max(1))));
+        let next = || parts.lock().ok().and_then(|mut parts| parts.next());
+        let work = || {
+            while let Some((first, part)) = next() {
+                self.write(source, first, part);
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..threads {
+                // Where no thread can be had, this one does the work.
+                if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                    break;
+                }
+            }
+            work();
+        });
+    }
+
+    /// Writes `get(source element)` for the destination elements `first..`, row after row: the
+    /// innermost dim is a loop without decisions.
+    fn gather<const N: usize>(&self, first: u64, out: &mut [u8], get: impl Fn(usize) -> [u8; N]) {
+        let (Some((&width, outer)), Some(&valid), Some(&stride)) = (
+            self.dims.split_last(),
+            self.valid.last(),
+            self.strides.last(),
+        ) else {
+            // A scalar.
+            for slot in out.chunks_exact_mut(N) {
+                slot.copy_from_slice(&get(usize::try_from(self.offset).unwrap_or(usize::MAX)));
+            }
+            return;
+        };
+        let (width, valid) = (width.max(1), valid.min(width));
+        let mut index = vec![0u32; outer.len()];
+        let row_of = first / u64::from(width);
+        let mut rest = row_of;
+        for (i, &extent) in index.iter_mut().zip(outer).rev() {
             let extent = u64::from(extent).max(1);
             *i = u32::try_from(rest % extent).unwrap_or(0);
             rest /= extent;
         }
-        index
-    }
-
-    fn inside(&self, index: &[u32]) -> bool {
-        index.iter().zip(&self.valid).all(|(i, v)| i < v)
-    }
-
-    fn source_of(&self, index: &[u32]) -> i64 {
-        let steps = index.iter().zip(&self.strides);
-        self.offset + steps.map(|(&i, &s)| i64::from(i) * s).sum::<i64>()
-    }
-
-    /// To the next destination element.
-    fn advance(&self, index: &mut [u32]) {
-        for (i, &extent) in index.iter_mut().zip(&self.dims).rev() {
-            *i += 1;
-            if *i < extent {
-                return;
+        let mut column = u32::try_from(first % u64::from(width)).unwrap_or(0);
+        let mut out = out.chunks_exact_mut(N);
+        while out.len() > 0 {
+            let inside = index.iter().zip(&self.valid).all(|(i, v)| i < v);
+            let row: i64 = index
+                .iter()
+                .zip(&self.strides)
+                .map(|(&i, &s)| i64::from(i).wrapping_mul(s))
+                .fold(self.offset, i64::wrapping_add);
+            let read = if inside { valid } else { 0 };
+            let mut at = row.wrapping_add(i64::from(column).wrapping_mul(stride));
+            for slot in out.by_ref().take((read.max(column) - column) as usize) {
+                slot.copy_from_slice(&get(usize::try_from(at).unwrap_or(usize::MAX)));
+                at = at.wrapping_add(stride);
             }
-            *i = 0;
+            let padded = width - read.max(column);
+            out.by_ref()
+                .take(padded as usize)
+                .for_each(|slot| slot.fill(0));
+            column = 0;
+            for (i, &extent) in index.iter_mut().zip(outer).rev() {
+                *i += 1;
+                if *i < extent {
+                    break;
+                }
+                *i = 0;
+            }
         }
     }
 }
+
+/// What a thread packs at least: less is done before it has started.
+const PART_BYTES: usize = 256 << 10;
 
 /// Element `at` of `bytes`; 0 beyond the end, which `validate` rules out.
 fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {

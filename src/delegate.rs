@@ -2,6 +2,7 @@
 
 pub mod host;
 mod kept;
+mod phases;
 mod report;
 
 use crate::compile::{bound_shapes, compile, InputShape};
@@ -17,6 +18,7 @@ use crate::state;
 use crate::tensor::{DType, DeviceLimits};
 use crate::vk::{validation, Device, MemoryReport, Recording, Reserved, Session, Sharing, Timing};
 use host::{HostTensor, HostTensorMut};
+use phases::Phases;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Sets of input sizes whose commands are kept, the latest used first.
@@ -34,6 +36,7 @@ pub struct Delegate {
     device: Arc<Device>,
     /// The device as the options let programs use it.
     limits: DeviceLimits,
+    phases: Phases,
     state: Mutex<State>,
 }
 
@@ -105,6 +108,7 @@ impl Delegate {
 
     /// [`Delegate::create`] for a graph that is already there.
     pub fn load(graph: Graph, options: &Options, data: &dyn ConstantData) -> Result<Self> {
+        let mut phases = Phases::start();
         let graph = state::separate(graph)?;
         let passed = |graph| match options.graph_passes {
             true => passes::run(graph, data),
@@ -112,8 +116,14 @@ impl Delegate {
         };
         let offered = state::offer(&graph).and_then(|graph| passed(graph).ok());
         let graph = passed(graph)?;
+        phases.end("passes_ms");
         let device = Device::open(options)?;
-        let loaded = Self::load_on(&device, (offered, graph), options, data);
+        phases.end("device_ms");
+        if let Some(path) = &options.pipeline_cache {
+            device.load_pipelines(path);
+            phases.end("read_cache_ms");
+        }
+        let loaded = Self::load_on(&device, (offered, graph), options, data, phases);
         watched(&device, loaded)
     }
 
@@ -123,6 +133,7 @@ impl Delegate {
         (offered, graph): (Option<Graph>, Graph),
         options: &Options,
         data: &dyn ConstantData,
+        mut phases: Phases,
     ) -> Result<Self> {
         // The driver rounds allocations up; the budget is on what is allocated.
         let granularity = device.allocation_granularity_bytes();
@@ -143,6 +154,7 @@ impl Delegate {
         };
         let plan = plan_memory(&program, &limits)?;
         check_budget(plan.workspace_bytes, options)?;
+        phases.end("compile_ms");
         let sharing = match options.share_workspace {
             true => Sharing::Budget(workspace_bytes),
             false => Sharing::Alone,
@@ -156,6 +168,8 @@ impl Delegate {
             )
         })?;
         check_budget(session.memory_report().workspace_bytes, options)?;
+        phases.end("memory_ms");
+        phases.beside("pipelines_beside_ms", session.pipelines_ms());
         let timing = match options.profile {
             true => Timing::On,
             false => Timing::Off,
@@ -172,6 +186,11 @@ impl Delegate {
         };
         let bound = plan.clone();
         state.add(shapes, program, plan)?;
+        phases.end("record_ms");
+        if let Some(path) = &options.pipeline_cache {
+            device.save_pipelines(path);
+            phases.end("write_cache_ms");
+        }
         log::info!(
             "loaded {} nodes, {:?}",
             graph.nodes.len(),
@@ -185,6 +204,7 @@ impl Delegate {
             bound,
             device,
             limits,
+            phases,
             state: Mutex::new(state),
         })
     }

@@ -56,15 +56,15 @@ pub extern "C" fn etvk_last_error() -> *const c_char {
         .unwrap_or(c"".as_ptr())
 }
 
-/// ETVK_STATUS_OK when a Vulkan device can be opened with these options (null and 0 for none). With
-/// validation on it also fails with messages that no call has reported yet.
+/// ETVK_STATUS_OK when there is the Vulkan device that these options ask for (null and 0 for none).
+/// The first program that is loaded opens it. With validation on it also fails with messages that
+/// no call has reported yet.
 #[no_mangle]
 pub unsafe extern "C" fn etvk_probe(options: *const etvk_option, option_count: u32) -> etvk_status {
     guard(|| {
         // SAFETY: the caller says that `options` points at that many.
         let options = resolve(unsafe { convert::options(options, option_count) }?)?;
-        let device = Device::open(&options)?;
-        drop(device);
+        Device::probe(&options)?;
         if options.validation {
             validation::check()?;
         }

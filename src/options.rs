@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::tensor::DeviceLimits;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// A convolution path that the caller insists on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +68,8 @@ pub struct Options {
     pub validation: bool,
     /// Whether each dispatch is timed on the GPU.
     pub profile: bool,
+    /// The file that keeps compiled pipelines from one process to the next, if any.
+    pub pipeline_cache: Option<PathBuf>,
     /// Print log records to stderr, for the whole process; `None` leaves it as it is.
     pub log: Option<LogLevel>,
 }
@@ -86,6 +89,7 @@ impl Default for Options {
             graph_passes: true,
             validation: false,
             profile: false,
+            pipeline_cache: None,
             log: None,
         }
     }
@@ -217,6 +221,17 @@ pub static KEYS: &[OptionKey] = &[
         doc: "time every dispatch on the GPU, for the report (0)",
         parse: |options, value| {
             options.profile = flag(value)?;
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "pipeline_cache",
+        allowed: "a file's path, or nothing",
+        doc:
+            "keep compiled pipelines in this file: read and written when a program is loaded, and \
+              replaced when it is of another device, driver or version (none)",
+        parse: |options, value| {
+            options.pipeline_cache = (!value.is_empty()).then(|| value.into());
             Some(())
         },
     },

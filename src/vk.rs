@@ -4,12 +4,14 @@
 //! Every object is owned by a Rust value that destroys it, and every such value holds its
 //! [`Device`], so things end in the right order on every path, half-made ones included.
 
+mod cache_file;
 mod device;
 mod image;
 mod instance;
 mod memory;
 mod physical;
 mod pipeline;
+mod pipeline_cache;
 mod record;
 mod session;
 #[cfg(test)]

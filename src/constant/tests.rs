@@ -59,6 +59,104 @@ fn chunks_equal_the_whole() {
 }
 
 #[test]
+fn every_type_and_layout_equals_an_element_at_a_time() {
+    // Values that survive every type in question; 5 x 6 x 7 of them.
+    let values = 5 * 6 * 7;
+    let bytes = |dtype: DType, i: usize| -> Vec<u8> {
+        let n = (i % 113) as u8;
+        match dtype {
+            DType::F32 => f32::from(n).to_le_bytes().into(),
+            DType::F16 => f16::from_f32(f32::from(n)).to_le_bytes().into(),
+            DType::F64 => f64::from(n).to_le_bytes().into(),
+            DType::I32 => i32::from(n).to_le_bytes().into(),
+            DType::I64 => i64::from(n).to_le_bytes().into(),
+            _ => vec![n],
+        }
+    };
+    // Sizes and valid sizes; strides and offset.
+    type Sizes = [u32; 3];
+    let layouts: [([Sizes; 2], [i64; 3], i64); 5] = [
+        ([[5, 6, 7], [5, 6, 7]], [42, 7, 1], 0),
+        ([[7, 6, 8], [7, 6, 5]], [1, 7, 42], 0),
+        ([[6, 3, 9], [5, 2, 7]], [42, 14, -1], 6),
+        ([[2, 2, 2], [0, 2, 2]], [1, 1, 1], 0),
+        ([[4, 1, 3], [4, 1, 1]], [7, 0, i64::MAX], 3),
+    ];
+    let sources = [
+        DType::F32,
+        DType::F16,
+        DType::F64,
+        DType::I32,
+        DType::I64,
+        DType::U8,
+    ];
+    for source in sources {
+        let stored: Vec<u8> = (0..values).flat_map(|i| bytes(source, i)).collect();
+        for element in [Element::F32, Element::F16, Element::I32] {
+            for ([dims, valid], strides, offset) in layouts {
+                let (dims, valid) = (dims.to_vec(), valid.to_vec());
+                let strides = strides.to_vec();
+                let pack = Pack {
+                    source,
+                    element,
+                    dims,
+                    valid,
+                    strides,
+                    offset,
+                    transform: Transform::None,
+                };
+                pack.validate(stored.len() as u64).expect("inside");
+                let size = element.size_bytes() as usize;
+                let mut got = vec![0xAA; pack.numel().expect("fits") as usize * size];
+                pack.write(&stored, 0, &mut got);
+                let mut slots = got.chunks_exact(size);
+                for (i, j, k) in (0..pack.dims[0]).flat_map(|i| {
+                    let [_, h, w] = [pack.dims[0], pack.dims[1], pack.dims[2]];
+                    (0..h).flat_map(move |j| (0..w).map(move |k| (i, j, k)))
+                }) {
+                    let inside = [i, j, k].iter().zip(&pack.valid).all(|(i, v)| i < v);
+                    let at = || {
+                        let steps = [i, j, k].map(i64::from);
+                        let sum: i64 = steps.iter().zip(&pack.strides).map(|(i, s)| i * s).sum();
+                        (offset + sum) as usize % 113
+                    };
+                    let want = if inside { at() as f32 } else { 0.0 };
+                    let slot = slots.next().expect("as many");
+                    let value = match element {
+                        Element::F32 => f32::from_le_bytes(slot.try_into().expect("4")),
+                        Element::F16 => f16::from_le_bytes(slot.try_into().expect("2")).to_f32(),
+                        Element::I32 => i32::from_le_bytes(slot.try_into().expect("4")) as f32,
+                    };
+                    assert_eq!(value, want, "{source:?} to {pack:?} at {:?}", [i, j, k]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn threads_write_what_one_writes() {
+    // Ragged, and long enough for several threads.
+    let pack = Pack {
+        source: DType::F32,
+        element: Element::F16,
+        dims: vec![3, 331, 513],
+        valid: vec![3, 331, 509],
+        strides: vec![1, 3, 3 * 331],
+        offset: 0,
+        transform: Transform::None,
+    };
+    let source = floats(3 * 331 * 509);
+    let bytes = pack.numel().expect("fits") as usize * 2;
+    for (first, length) in [(0, bytes), (1000, bytes - 2000), (7, 4), (7, 0)] {
+        let (mut one, mut many) = (vec![1; length], vec![2; length]);
+        pack.write(&source, first, &mut one);
+        pack.write_parallel(&source, first, &mut many);
+        assert!(one == many, "{length} bytes from element {first}");
+    }
+}
+
+#[test]
 fn refuses_to_read_outside() {
     let mut pack = Pack::contiguous(DType::F32, Element::F32, &[2, 3]);
     assert!(pack.validate(24).is_ok());

@@ -28,7 +28,7 @@ const G: [[f64; 3]; 6] = {
 };
 
 /// What each tap of a 3x3 kernel, row-major, contributes to product `position` of [`POSITIONS`].
-pub(super) fn coefficients(position: usize) -> [f64; 9] {
-    let [row, column] = [G[position / 6 % 6], G[position % 6]];
+pub(super) fn coefficients(position: u64) -> [f64; 9] {
+    let [row, column] = [position / 6, position].map(|i| G[(i % 6) as usize]);
     std::array::from_fn(|tap| row[tap / 3] * column[tap % 3])
 }

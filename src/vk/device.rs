@@ -53,7 +53,14 @@ impl Device {
         Self::find_or_create(options, &mut alive)
     }
 
-    fn find_or_create(options: &Options, alive: &mut Vec<Arc<Self>>) -> Result<Arc<Self>> {
+    /// Whether there is the device that `options` ask for. It is not opened: that takes long.
+    pub fn probe(options: &Options) -> Result<()> {
+        let _lifetime = lock(&LIFETIME);
+        Self::find(options).map(|_| ())
+    }
+
+    /// The device that `options` ask for, its index among all, and the queue family to use.
+    fn find(options: &Options) -> Result<(Arc<Instance>, vk::PhysicalDevice, usize, u32)> {
         let validation = if options.validation {
             Validation::On
         } else {
@@ -68,6 +75,11 @@ impl Device {
             .map(|&device| candidate(&instance.handle, device))
             .collect();
         let (index, queue_family) = choose(&candidates, options.device_index)?;
+        Ok((instance, physical[index], index, queue_family))
+    }
+
+    fn find_or_create(options: &Options, alive: &mut Vec<Arc<Self>>) -> Result<Arc<Self>> {
+        let (instance, physical, index, queue_family) = Self::find(options)?;
         let mut shared = lock(&SHARED);
         shared.retain(|weak| weak.strong_count() > 0);
         alive.extend(shared.iter().filter_map(Weak::upgrade));
@@ -79,8 +91,8 @@ impl Device {
         if let Some(device) = alive.iter().find(good) {
             return Ok(device.clone());
         }
-        let mut device = Self::create(instance, physical[index], index, queue_family)?;
-        let facts = ImageFacts::ask(&device, physical[index]);
+        let mut device = Self::create(instance, physical, index, queue_family)?;
+        let facts = ImageFacts::ask(&device, physical);
         device.shared_memory_types = facts.shared_types;
         let device = Arc::new_cyclic(|weak| {
             device.limits.images = DeviceImages(Arc::new(facts.of(weak.clone())));
@@ -169,6 +181,8 @@ impl Device {
         let handle = unsafe { instance.handle.create_device(physical, &info, None) }
             .map_err(|e| failure("vkCreateDevice", e))?;
 
+        // SAFETY: as above.
+        let properties = unsafe { instance.handle.get_physical_device_properties(physical) };
         // From here on `handle` must be destroyed by hand until `Self` owns it.
         let parts = Allocator::new(&AllocatorCreateDesc {
             instance: instance.handle.clone(),
@@ -179,7 +193,14 @@ impl Device {
             allocation_sizes: Default::default(),
         })
         .map_err(|e| Error::internal(format!("gpu-allocator: {e}")))
-        .and_then(|allocator| Ok((allocator, granularity(&handle)?, Pipelines::new(&handle)?)));
+        .and_then(|allocator| {
+            let granularity = granularity(&handle)?;
+            Ok((
+                allocator,
+                granularity,
+                Pipelines::new(&handle, &properties)?,
+            ))
+        });
         let (allocator, (granularity_bytes, buffer_types), pipelines) = match parts {
             Ok(parts) => parts,
             Err(error) => {

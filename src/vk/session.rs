@@ -2,6 +2,7 @@
 
 use super::device::Device;
 use super::memory::{Buffer, Purpose};
+use super::pipeline::Pipelines;
 use super::record::{Recording, Slot, Source, Timing};
 use super::upload::{Fence, Uploader};
 use super::workspace::{Held, Lease, Sharing};
@@ -9,7 +10,10 @@ use crate::error::{Error, Result};
 use crate::memory::{MemoryPlan, Place, Region};
 use crate::program::{BufferId, BufferKind, Program, Upload};
 use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::sync::{Arc, MutexGuard};
+use std::thread;
+use std::time::Instant;
 
 /// Device memory by kind, as the driver allocated it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +49,7 @@ pub struct Session {
     constants: HashMap<Upload, Place>,
     fence: Fence,
     timing: Timing,
+    pipelines_ms: f64,
     device: Arc<Device>,
 }
 
@@ -94,6 +99,31 @@ impl Session {
         read: ReadConstant<'_>,
     ) -> Result<Self> {
         device.alive()?;
+        // Drivers take their time to compile: meanwhile constants are packed and copied.
+        let making = || {
+            let started = Instant::now();
+            Pipelines::of(device, program).map(|_| started.elapsed().as_secs_f64() * 1e3)
+        };
+        thread::scope(|scope| {
+            let builder = thread::Builder::new().name("etvk pipelines".into());
+            let beside = builder.spawn_scoped(scope, making);
+            let filled = Self::fill(device, (program, plan), sharing, read);
+            // Where there is no thread for it, recording makes them.
+            let made = beside.map_or(Ok(0.0), |thread| {
+                thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+            });
+            let mut session = filled?;
+            session.pipelines_ms = made?;
+            Ok(session)
+        })
+    }
+
+    fn fill(
+        device: &Arc<Device>,
+        (program, plan): (&Program, &MemoryPlan),
+        sharing: Sharing,
+        read: ReadConstant<'_>,
+    ) -> Result<Self> {
         let fence = Fence::new(device)?;
         let mut session = Self {
             regions: Default::default(),
@@ -101,6 +131,7 @@ impl Session {
             constants: HashMap::new(),
             fence,
             timing: Timing::Off,
+            pipelines_ms: 0.0,
             device: device.clone(),
         };
         if plan.workspace_bytes > 0 {
@@ -113,6 +144,11 @@ impl Session {
             session.upload(region, program, plan, read)?;
         }
         Ok(session)
+    }
+
+    /// How long making the pipelines took at load, beside everything else.
+    pub fn pipelines_ms(&self) -> f64 {
+        self.pipelines_ms
     }
 
     fn allocate(&self, region: Region, size_bytes: u64) -> Result<Option<Buffer>> {
