@@ -3,10 +3,9 @@
 
 use crate::error::{Error, Result};
 use crate::graph::ConstantSource;
+use crate::parallel;
 use crate::tensor::{DType, Element};
 use half::f16;
-use std::sync::Mutex;
-use std::thread;
 
 mod winograd;
 
@@ -180,25 +179,12 @@ impl Pack {
     /// [`Pack::write`] on several threads where there is enough to do.
     pub fn write_parallel(&self, source: &[u8], first: u64, out: &mut [u8]) {
         let size = usize::try_from(self.element.size_bytes()).unwrap_or(4);
-        let most = thread::available_parallelism().map_or(1, usize::from);
-        let threads = most.min(out.len() / PART_BYTES).max(1);
+        let threads = parallel::parts(out.len(), PART_BYTES);
         let part_bytes = out.len().div_ceil(threads).next_multiple_of(size);
         let starts = (first..).step_by((part_bytes / size).max(1));
-        let parts = Mutex::new(starts.zip(out.chunks_mut(part_bytes.max(1))));
-        let next = || parts.lock().ok().and_then(|mut parts| parts.next());
-        let work = || {
-            while let Some((first, part)) = next() {
-                self.write(source, first, part);
-            }
-        };
-        thread::scope(|scope| {
-            for _ in 1..threads {
-                // Where no thread can be had, this one does the work.
-                if thread::Builder::new().spawn_scoped(scope, work).is_err() {
-                    break;
-                }
-            }
-            work();
+        let parts = starts.zip(out.chunks_mut(part_bytes.max(1)));
+        parallel::each(threads, parts, |(first, part)| {
+            self.write(source, first, part)
         });
     }
 

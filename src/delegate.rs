@@ -16,7 +16,9 @@ use crate::passes;
 use crate::program::{Port, PortKind, Program};
 use crate::state;
 use crate::tensor::{DType, DeviceLimits};
-use crate::vk::{validation, Device, MemoryReport, Recording, Reserved, Session, Sharing, Timing};
+use crate::vk::{
+    validation, Device, MemoryReport, Recording, Reserved, Session, Sharing, Terms, Timing,
+};
 use host::{HostTensor, HostTensorMut};
 use phases::Phases;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -142,16 +144,17 @@ impl Delegate {
             workspace_bytes,
             ..options.clone()
         };
-        let limits = options.restrict(device.limits());
+        let limits = options.restrict(&device.limits_with_images());
         let compiled = |graph: Graph| {
             let shapes = bound_shapes(&graph)?;
             let program = compile(&graph, &shapes, &limits, &rounded)?;
             Ok((graph, shapes, program))
         };
-        let (graph, shapes, program) = match offered.map(compiled) {
-            Some(Ok(offered)) => offered,
-            _ => compiled(graph)?,
+        let compiled = match offered.map(compiled) {
+            Some(Ok(offered)) => Ok(offered),
+            _ => compiled(graph),
         };
+        let (graph, shapes, program) = asked(&limits, compiled)?;
         let plan = plan_memory(&program, &limits)?;
         check_budget(plan.workspace_bytes, options)?;
         phases.end("compile_ms");
@@ -159,7 +162,11 @@ impl Delegate {
             true => Sharing::Budget(workspace_bytes),
             false => Sharing::Alone,
         };
-        let mut session = Session::create(device, (&program, &plan), sharing, &|upload, read| {
+        let terms = Terms {
+            sharing,
+            memory_limit_bytes: options.memory_limit_bytes,
+        };
+        let mut session = Session::create(device, (&program, &plan), terms, &|upload, read| {
             let source = usize::try_from(upload.constant.0).ok();
             let source = source.and_then(|constant| graph.constants.get(constant));
             data.with_bytes(
@@ -187,6 +194,11 @@ impl Delegate {
         let bound = plan.clone();
         state.add(shapes, program, plan)?;
         phases.end("record_ms");
+        // A run changes mutable buffers: then the first real one has to be the first.
+        if options.warm_up && graph.states.is_empty() {
+            state.warm_up()?;
+            phases.end("warm_up_ms");
+        }
         if let Some(path) = &options.pipeline_cache {
             device.save_pipelines(path);
             phases.end("write_cache_ms");
@@ -237,7 +249,9 @@ impl Delegate {
     }
 
     fn compiled(&self, graph: &Graph, shapes: &[InputShape]) -> Result<(Program, MemoryPlan)> {
-        let program = compile(graph, shapes, &self.limits, &self.resized).map_err(|e| {
+        let limits = &self.limits;
+        let program = asked(limits, compile(graph, shapes, limits, &self.resized));
+        let program = program.map_err(|e| {
             // It compiled for the bound: what is wrong now is the sizes.
             let kind = match e.kind {
                 ErrorKind::InvalidBlob => ErrorKind::InvalidArgument,
@@ -298,20 +312,18 @@ impl Delegate {
 
     /// The program as it is set up now: ports, convolutions, dispatches.
     pub fn program(&self) -> Result<Arc<Program>> {
-        self.current().map(|(program, ..)| program)
+        Ok(self.lock()?.current()?.program.clone())
     }
 
     /// The current program, the number of barriers between its dispatches, and how long each
     /// dispatch took in the last run where that is known.
     fn current(&self) -> Result<(Arc<Program>, usize, Vec<f64>)> {
         let state = self.lock()?;
-        let compiled = state
-            .kept
-            .first()
-            .ok_or_else(|| Error::internal("nothing is compiled"))?;
-        let recording = &compiled.recording;
-        let times = recording.times_ns();
-        Ok((compiled.program.clone(), recording.barriers(), times))
+        let Compiled {
+            program, recording, ..
+        } = state.current()?;
+        let times = watched(&self.device, recording.times_ns())?;
+        Ok((program.clone(), recording.barriers(), times))
     }
 
     /// What the driver allocated for this delegate.
@@ -336,6 +348,26 @@ impl Delegate {
 }
 
 impl State {
+    /// Runs once with zeros: whatever drivers do at the first submission is done.
+    fn warm_up(&mut self) -> Result<()> {
+        let Some(Compiled {
+            program,
+            plan,
+            recording,
+            ..
+        }) = self.kept.first_mut()
+        else {
+            return Err(Error::internal("nothing is compiled"));
+        };
+        self.session.clear_inputs()?;
+        self.session.run(program, plan, recording)
+    }
+
+    fn current(&self) -> Result<&Compiled> {
+        let current = self.kept.first();
+        current.ok_or_else(|| Error::internal("nothing is compiled"))
+    }
+
     /// Records `program` and makes it the current one. On failure nothing changes.
     fn add(&mut self, shapes: Vec<InputShape>, program: Program, plan: MemoryPlan) -> Result<()> {
         let prepared = self.session.prepare(&program, &plan)?;
@@ -363,6 +395,14 @@ fn watched<T>(device: &Device, result: Result<T>) -> Result<T> {
         validation::check()?;
     }
     result
+}
+
+/// What planning gave, unless the driver failed to answer: then it rests on nothing.
+fn asked<T>(limits: &DeviceLimits, planned: Result<T>) -> Result<T> {
+    match limits.images.0.take_failure() {
+        Some(error) => Err(error),
+        None => planned,
+    }
 }
 
 fn check_budget(workspace_bytes: u64, options: &Options) -> Result<()> {

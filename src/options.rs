@@ -56,8 +56,15 @@ pub struct Options {
     pub conv_algorithm: Option<ConvChoice>,
     /// What holds im2col's columns where it can; `None` lets the planner choose.
     pub scratch_storage: Option<ScratchStorage>,
+    /// Most device memory that all delegates of the process may have, as this one checks it; `None`
+    /// is no limit.
+    pub memory_limit_bytes: Option<u64>,
     /// Index among all enumerated physical devices; `None` takes the best kind.
     pub device_index: Option<u32>,
+    /// Whether the device stays open when its last delegate goes.
+    pub keep_device: bool,
+    /// Whether loading includes a first run.
+    pub warm_up: bool,
     /// Whether fp16 tensors take 16 bits on devices that can; else they are 32-bit floats there.
     pub fp16_storage: bool,
     /// Whether the workspace is shared with other delegates on the device that say so.
@@ -83,7 +90,10 @@ impl Default for Options {
             workspace_bytes: DEFAULT_WORKSPACE_BYTES,
             conv_algorithm: None,
             scratch_storage: None,
+            memory_limit_bytes: None,
             device_index: None,
+            keep_device: false,
+            warm_up: false,
             fp16_storage: true,
             share_workspace: false,
             graph_passes: true,
@@ -166,6 +176,37 @@ pub static KEYS: &[OptionKey] = &[
                 "texture3d" => Some(ScratchStorage::Texture3d),
                 _ => return None,
             };
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "memory_limit_bytes",
+        allowed: "a whole number of bytes",
+        doc: "most device memory of all delegates in the process together: a load or resize of \
+              this one that would exceed it fails before it allocates, with what it needs \
+              (no limit)",
+        parse: |options, value| {
+            options.memory_limit_bytes = Some(number(value)?);
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "keep_device",
+        allowed: "0 or 1",
+        doc: "keep the device and its pipelines when the last delegate goes, until \
+              etvk_release_devices (0)",
+        parse: |options, value| {
+            options.keep_device = flag(value)?;
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "warm_up",
+        allowed: "0 or 1",
+        doc: "run once with zeros at the end of the load, so that the first inference is as fast \
+              as the others; not for programs with mutable buffers (0)",
+        parse: |options, value| {
+            options.warm_up = flag(value)?;
             Some(())
         },
     },
@@ -352,6 +393,9 @@ mod tests {
             ("conv_algorithm", "IM2COL"),
             ("scratch_storage", "texture"),
             ("device_index", "4294967296"),
+            ("memory_limit_bytes", "1.5"),
+            ("keep_device", "true"),
+            ("warm_up", "2"),
             ("validation", "yes"),
             ("log", "loud"),
         ];

@@ -1,6 +1,6 @@
 //! The GEMM that gathers its left operand, and the sum of its parts.
 
-use super::super::tile::{Sums, Tile};
+use super::super::tile::{Sums, Tile, Units};
 use super::{words_of, ConvGeometry, Operands};
 use crate::builder::{Bind, DispatchDesc, ProgramBuilder};
 use crate::error::Result;
@@ -165,6 +165,11 @@ impl Gathered<'_> {
         spec.extend([tile.tile_m, tile.tile_n4, tile.tile_k4, tile.thread_n4]);
         spec.push(vectors);
         spec.extend(lookup);
+        if tile.units == Units::Matrices {
+            let whole = g.k_channels() % 8 == 0 && g.group_in() % 8 == 0;
+            let rows = g.group_out().next_multiple_of(CHANNEL_PACK) % 8 == 0;
+            spec.extend([u32::from(whole), rows.into()]);
+        }
         let mut push = words_of(&[
             pixels.start,
             pixels.end,
