@@ -18,6 +18,8 @@ pub enum ConvChoice {
     Depthwise,
     /// A GEMM that gathers its left operand from the image.
     Implicit,
+    /// Winograd's F(4x4, 3x3); only for plain 3x3 of constant 32-bit weights.
+    Winograd,
 }
 
 /// What holds im2col's columns.
@@ -146,7 +148,7 @@ pub static KEYS: &[OptionKey] = &[
     },
     OptionKey {
         name: "conv_algorithm",
-        allowed: "auto, im2col, direct, pointwise, depthwise or implicit",
+        allowed: "auto, im2col, direct, pointwise, depthwise, implicit or winograd",
         doc: "path of every convolution that can take it (auto)",
         parse: |options, value| {
             options.conv_algorithm = match value {
@@ -156,6 +158,7 @@ pub static KEYS: &[OptionKey] = &[
                 "pointwise" => Some(ConvChoice::Pointwise),
                 "depthwise" => Some(ConvChoice::Depthwise),
                 "implicit" => Some(ConvChoice::Implicit),
+                "winograd" => Some(ConvChoice::Winograd),
                 _ => return None,
             };
             Some(())

@@ -93,6 +93,7 @@ fn algorithm_name(algorithm: ConvAlgorithm) -> &'static str {
         ConvAlgorithm::Direct => "direct",
         ConvAlgorithm::Im2col { .. } => "im2col",
         ConvAlgorithm::Implicit { .. } => "implicit",
+        ConvAlgorithm::Winograd { .. } => "winograd",
     }
 }
 

@@ -36,6 +36,7 @@ pub const ETVK_CONV_DEPTHWISE : etvk_conv_algorithm = 1 ;
 pub const ETVK_CONV_DIRECT : etvk_conv_algorithm = 2 ;
 pub const ETVK_CONV_IM2COL : etvk_conv_algorithm = 3 ;
 pub const ETVK_CONV_IMPLICIT : etvk_conv_algorithm = 4 ;
+pub const ETVK_CONV_WINOGRAD : etvk_conv_algorithm = 5 ;
 pub type etvk_conv_algorithm = u32 ;
 pub const ETVK_LOG_OFF : etvk_log_level = 0 ;
 pub const ETVK_LOG_ERROR : etvk_log_level = 1 ;
