@@ -151,7 +151,8 @@ impl<'a> ProgramBuilder<'a> {
     fn add_input(&mut self, index: usize, id: ValueId, shape: &InputShape) -> Result<()> {
         match (self.graph.value(id)?, shape) {
             (Value::SymInt(bound), InputShape::Integer(n)) => {
-                if *n > i64::from(*bound) || *n < 0 {
+                // 0 stands for an integer whose bound nothing tells; tensors have theirs.
+                if *bound > 0 && *n > i64::from(*bound) || *n < 0 {
                     return Err(Error::argument(format!("{n} is not within 0 and {bound}")));
                 }
                 self.integers.insert(id, *n);

@@ -1,5 +1,9 @@
 //! Graph + input sizes + device limits -> [`Program`]: the loop over nodes.
 
+mod bounds;
+
+pub use bounds::with_bounds;
+
 use crate::builder::ProgramBuilder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Value};

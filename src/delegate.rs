@@ -4,7 +4,7 @@ pub mod host;
 mod kept;
 mod report;
 
-use crate::compile::{bound_shapes, compile, InputShape};
+use crate::compile::{bound_shapes, compile, with_bounds, InputShape};
 use crate::constant::ConstantData;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{ConstantSource, Graph};
@@ -105,7 +105,7 @@ impl Delegate {
 
     /// [`Delegate::create`] for a graph that is already there.
     pub fn load(graph: Graph, options: &Options, data: &dyn ConstantData) -> Result<Self> {
-        let graph = state::separate(graph)?;
+        let graph = state::separate(with_bounds(graph))?;
         let passed = |graph| match options.graph_passes {
             true => passes::run(graph, data),
             false => Ok(graph),
