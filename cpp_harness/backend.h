@@ -15,7 +15,8 @@ extern "C" {
 
 // Registers "VulkanBackend" with the ExecuTorch runtime of this process. The shared library does
 // it when it is loaded; a host that links statically calls it once before it loads a program.
-// Idempotent. Returns an executorch::runtime::Error number: 0, or why the runtime refused, for
+// Idempotent. Log records of the library go to ExecuTorch's log from then on; a host that wants
+// them calls etvk_set_log_callback afterwards. Returns an executorch::runtime::Error number: 0, or why the runtime refused, for
 // example because another backend already holds the name.
 ETVK_BACKEND_API uint32_t etvk_register_backend(void);
 

@@ -30,6 +30,7 @@ Error error_from_status(etvk_status status, Phase phase) {
     case ETVK_STATUS_DEVICE_LOST:
     case ETVK_STATUS_INTERNAL:
     case ETVK_STATUS_PANIC:
+    case ETVK_STATUS_TIMEOUT:
     default:
       return Error::Internal;
   }

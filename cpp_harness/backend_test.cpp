@@ -3,6 +3,7 @@
 // registered BackendInterface as the runtime does, with good and with bad arguments.
 #include <executorch/extension/tensor/tensor_ptr.h>
 #include <executorch/runtime/backend/interface.h>
+#include <executorch/runtime/platform/platform.h>
 #include <executorch/runtime/platform/runtime.h>
 
 #include <cmath>
@@ -202,6 +203,51 @@ void test_options(BackendInterface* backend) {
   }
 }
 
+// Every type of option value, as runtime specs; a wrong value is an error and loads nothing.
+void test_option_values(BackendInterface* backend) {
+  FixtureData data;
+  BackendOption flag = option("warm_up", "");
+  flag.value = true;
+  BackendOption number = option("keep_device", "");
+  number.value = 0;
+  auto handle = init(backend, {&data, {}, {flag, number, option("profile", "1")}});
+  CHECK(handle.ok());
+  if (handle.ok()) {
+    backend->destroy(handle.get());
+  }
+  number.value = 2;
+  CHECK(init(backend, {&data, {}, {number}}).error() == Error::InvalidArgument);
+  flag.value = std::array<char, executorch::runtime::kMaxOptionValueLength>{'y', 'e', 's'};
+  CHECK(init(backend, {&data, {}, {flag}}).error() == Error::InvalidArgument);
+  CHECK(init(backend, {&data, {}, {option("memory_limit_bytes", "1000")}}).error() ==
+        Error::DelegateMemoryAllocationFailed);
+  CHECK(std::strstr(etvk_backend_last_error(), "memory_limit_bytes is 1000") != nullptr);
+  CHECK(etvk_backend_delegate_count() == 0);
+}
+
+int log_lines = 0;
+
+void count_line(et_timestamp_t, et_pal_log_level_t, const char*, const char*, size_t,
+                const char* message, size_t) {
+  log_lines += std::strstr(message, "etvk: loaded") != nullptr ? 1 : 0;
+}
+
+// Records go to the runtime's log when the option log asks for them.
+void test_log(BackendInterface* backend) {
+  using executorch::runtime::PalImpl;
+  CHECK(executorch::runtime::register_pal(PalImpl::create(count_line, __FILE__)));
+  FixtureData data;
+  for (const char* level : {"off", "info", "off"}) {
+    const int before = log_lines;
+    auto handle = init(backend, {&data, {}, {option("log", level)}});
+    CHECK(handle.ok());
+    CHECK(log_lines - before == (std::strcmp(level, "info") == 0 ? 1 : 0));
+    if (handle.ok()) {
+      backend->destroy(handle.get());
+    }
+  }
+}
+
 // Row-major NCHW data in NHWC order.
 std::vector<float> channels_last(const float* data, const Shape& shape) {
   const size_t channels = shape.dims[1];
@@ -366,6 +412,8 @@ int test_all() {
   CHECK(data.named.got > 0 && data.named.got == data.named.released);
   CHECK(etvk_backend_delegate_count() == 0);
   test_options(backend);
+  test_option_values(backend);
+  test_log(backend);
   return failures;
 }
 

@@ -148,12 +148,27 @@ void profile(const Case& given, const BenchSettings& settings, const Backend& ba
   row->set("dispatches", std::move(medians));
 }
 
+// The parts of a load that is over, summed over delegates.
+Json load_phases(const std::vector<DelegateReport>& delegates) {
+  Json sums = Json::object();
+  for (const auto& delegate : delegates) {
+    const Json report = Json::parse(delegate.json);
+    for (const auto& part : report["load"].members()) {
+      const Json& before = sums[part.first];
+      sums.set(part.first, part.second.number() + (before.is_null() ? 0 : before.number()));
+    }
+  }
+  return sums;
+}
+
 void load_with_cache(const Case& given, const BenchSettings& settings, const Backend& backend,
                      Json* row) {
   std::remove(settings.cache.c_str());
   const ProgramFiles files = with_option(given.files, "pipeline_cache", settings.cache);
   row->set("load_new_cache_ms", Session(files, backend).load_ms());
-  row->set("load_cached_ms", Session(files, backend).load_ms());
+  const Session cached(files, backend);
+  row->set("load_cached_ms", cached.load_ms());
+  row->set("load_cached_phases", load_phases(delegate_reports(backend)));
   std::remove(settings.cache.c_str());
 }
 
@@ -189,6 +204,7 @@ Json measure(const std::string& folder, const BenchSettings& settings, const Bac
     }
     row.set("convolutions", std::move(convolutions));
     row.set("load_ms", session.load_ms()).set("first_ms", first_ms);
+    row.set("load_phases", load_phases(delegates));
     std::vector<double> host, set_inputs;
     repeat(&session, given, settings, [&](double set_inputs_ms, double execute_ms) {
       set_inputs.push_back(set_inputs_ms);

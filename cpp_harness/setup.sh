@@ -30,6 +30,7 @@ system_packages() {
     python3-pip spirv-tools vulkan-validationlayers; do
     installed "$package" || missing+=("$package")
   done
+  installed pkg-config pkgconf || missing+=(pkg-config)
   installed libclang-dev 'libclang-[0-9]*-dev' || missing+=(libclang-dev)
   if [ ${#missing[@]} -eq 0 ]; then
     return

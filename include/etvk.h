@@ -7,8 +7,9 @@
  *  2. Handles are opaque, made by ..._create, ended by ..._destroy. Null, garbage and destroyed
  *     handles are ETVK_STATUS_INVALID_ARGUMENT, and ignored by ..._destroy. One thread per delegate
  *     is the rule for speed: a second one waits on a lock. Delegates are independent.
- *  3. Inputs are borrowed for the call. The library never keeps a caller's pointer and never
- *     returns memory to free. A pointer that is not null must point at what its type says.
+ *  3. Inputs are borrowed for the call. The library never keeps a caller's pointer, but for the
+ *     log callback and its context, and never returns memory to free. Callbacks must return: they
+ *     neither throw nor longjmp. A pointer that is not null must point at what its type says.
  *  4. etvk_last_error() is per thread, library-owned, valid until that thread's next call of a
  *     function that can fail or of ..._destroy, and empty after success.
  *  5. Enumerations cross the ABI as integers; unknown numbers are ETVK_STATUS_INVALID_ARGUMENT.
@@ -69,6 +70,8 @@ enum etvk_status
   ETVK_STATUS_INTERNAL = 9,
   // A panic was caught; the delegate can only be destroyed.
   ETVK_STATUS_PANIC = 10,
+  // The driver gave up waiting for the device. The call had no effect and can be made again.
+  ETVK_STATUS_TIMEOUT = 11,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -137,12 +140,35 @@ enum etvk_conv_algorithm
   ETVK_CONV_IM2COL = 3,
   // A matrix product whose left operand is gathered from the input.
   ETVK_CONV_IMPLICIT = 4,
+  // Winograd's F(4x4, 3x3), chunks of tiles in the workspace.
+  ETVK_CONV_WINOGRAD = 5,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
 typedef enum etvk_conv_algorithm etvk_conv_algorithm;
 #else
 typedef uint32_t etvk_conv_algorithm;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// How much is logged: records of the level and of those before it.
+enum etvk_log_level
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  ETVK_LOG_OFF = 0,
+  ETVK_LOG_ERROR = 1,
+  ETVK_LOG_WARN = 2,
+  ETVK_LOG_INFO = 3,
+  ETVK_LOG_DEBUG = 4,
+  ETVK_LOG_TRACE = 5,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum etvk_log_level etvk_log_level;
+#else
+typedef uint32_t etvk_log_level;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -156,6 +182,35 @@ typedef struct etvk_option {
   // NUL-terminated, such as "16777216".
   const char *value;
 } etvk_option;
+
+// Takes a log record: its etvk_log_level, and its text, NUL-terminated and valid for the call. It
+// is called inside functions of this library, on their threads and on threads of the driver, on
+// several at once. It must return (no exception, no longjmp), soon, and must not call this
+// library: locks may be held.
+typedef void (*etvk_log_callback)(void *context, uint32_t level, const char *message);
+
+// Device memory of the whole process: of all delegates, and of loads that are under way. All but
+// the peak is 0 before the first delegate and after the last.
+typedef struct etvk_process_memory {
+  // Convolution workspaces.
+  uint64_t workspace_bytes;
+  // Intermediate tensors.
+  uint64_t activation_bytes;
+  // Packed constants.
+  uint64_t weight_bytes;
+  // Host-visible inputs, outputs and uploads.
+  uint64_t staging_bytes;
+  // All of it, as allocated.
+  uint64_t driver_bytes;
+  // Number of memory objects.
+  uint64_t driver_allocations;
+  // The most driver_bytes that there were at one time.
+  uint64_t peak_driver_bytes;
+  // Number of delegates.
+  uint64_t delegates;
+  // Number of open devices.
+  uint64_t devices;
+} etvk_process_memory;
 
 // Supplies a named constant. Returns 0 and sets *data, *size_bytes and *token; any other number
 // means that it is not there. The bytes stay valid until release(context, token).
@@ -302,9 +357,23 @@ const char *etvk_status_name(int32_t status);
 // What went wrong in this thread's last call; empty when nothing did. Never null.
 const char *etvk_last_error(void);
 
-// ETVK_STATUS_OK when a Vulkan device can be opened with these options (null and 0 for none). With
-// validation on it also fails with messages that no call has reported yet.
+// ETVK_STATUS_OK when there is the Vulkan device that these options ask for (null and 0 for none).
+// The first program that is loaded opens it. With validation on it also fails with messages that
+// no call has reported yet.
 etvk_status etvk_probe(const struct etvk_option *options, uint32_t option_count);
+
+// Sends the log records of the whole process, up to that etvk_log_level, to the callback, which is
+// given the context; to stderr when it is null. The option log changes the level later. When this
+// returns, the callback before is not running and will not be called again. Records that nobody
+// wants cost one comparison.
+etvk_status etvk_set_log_callback(etvk_log_callback callback, void *context, uint32_t level);
+
+// Device memory of the whole process.
+etvk_status etvk_memory_of_process(struct etvk_process_memory *out);
+
+// Lets go of the devices that the option keep_device keeps. Those in use end with their last
+// delegate.
+etvk_status etvk_release_devices(void);
 
 // Loads a program: parses the blob, compiles it for its largest input sizes, uploads constants.
 // The blob and the named data may be freed when it returns.

@@ -35,6 +35,14 @@ layout(push_constant) uniform Push {
 
 #include "conv_finish.glsl"
 
+// Sizes of the kernel and its step along a row, for those that are worth a pipeline of their own:
+// then each element of the image is read once per row of the kernel, and all reads of a row are
+// under way together. 0: any kernel. Dilation is then 1.
+layout(constant_id = 8) const uint KERNEL_W = 0;
+layout(constant_id = 9) const uint KERNEL_H = 1;
+layout(constant_id = 10) const uint STRIDE_W = 1;
+const uint SEGMENT = (PIXELS - 1) * STRIDE_W + KERNEL_W;
+
 void main() {
   uint id = line_index();
   if (id >= count) {
@@ -51,7 +59,29 @@ void main() {
   [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
     sums[i] = vec4(0.0);
   }
-  for (int kh = 0; kh < kernel_h; ++kh) {
+  if (KERNEL_W != 0) {
+    int w_first = ow_first * int(STRIDE_W) - padding_w;
+    [[unroll]] for (uint kh = 0; kh < KERNEL_H; ++kh) {
+      int h = h_first + int(kh);
+      bool row_inside = h >= 0 && h < h_in;
+      uint line = (image_row + uint(h)) * uint(w_in);
+      vec4 segment[SEGMENT + 1];  // never empty
+      [[unroll]] for (uint i = 0; i < SEGMENT; ++i) {
+        int w = w_first + int(i);
+        segment[i] = vec4(0.0);
+        if (row_inside && w >= 0 && w < w_in) {
+          segment[i] = vec4(x4[(line + uint(w)) * quads + quad]);
+        }
+      }
+      [[unroll]] for (uint kw = 0; kw < KERNEL_W; ++kw) {
+        vec4 tap = vec4(weight4[(kh * KERNEL_W + kw) * quads + quad]);
+        [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
+          sums[i] = fma(segment[i * STRIDE_W + kw], tap, sums[i]);
+        }
+      }
+    }
+  }
+  for (int kh = 0; KERNEL_W == 0 && kh < kernel_h; ++kh) {
     int h = h_first + kh * dilation_h;
     if (h < 0 || h >= h_in) {
       continue;

@@ -17,9 +17,15 @@
 
 layout(constant_id = 8) const uint TILE_M = 64;
 layout(constant_id = 9) const uint TILE_N4 = 16;
-layout(constant_id = 10) const uint TILE_K4 = 8;
+layout(constant_id = 10) const uint TILE_K4 = 16;
 layout(constant_id = 11) const uint MATRICES_N = 2;
+// 1: eight neighbours in K are eight channels of one tap, aligned in the image.
+layout(constant_id = 15) const uint EIGHTS_A = 1;
+// 1: rows of the weight are aligned to eight.
+layout(constant_id = 16) const uint EIGHTS_B = 1;
 #include "gather.glsl"
+layout(std430, set = 0, binding = 0) readonly buffer X8 { uvec4 x8[]; };
+layout(std430, set = 0, binding = 1) readonly buffer Weight8 { uvec4 weight8[]; };
 
 #ifdef PART
 layout(constant_id = 3) const uint PIXELS = 2;
@@ -38,21 +44,71 @@ const uint SIDE = 16;
 const uint SUBGROUPS_N = TILE_N4 * 4 / (SIDE * MATRICES_N);
 const uint SUBGROUPS_M = TILE_M / (SIDE * PIXELS);
 const uint THREADS = SUBGROUPS_M * SUBGROUPS_N * 32;
-const uint LOADS_A = TILE_M * TILE_K4 / THREADS;
-const uint LOADS_B = TILE_K4 * 4 * TILE_N4 / THREADS;
-// 16 bytes more than needed, so that rows start in different banks; rows stay aligned to 16.
-const uint PITCH_A = TILE_K4 + 2;
-const uint PITCH_B = TILE_N4 + 2;
-const uint PITCH_SUM = TILE_N4 + 1;
+// In eights: 16 bytes, what one invocation loads and stores at once.
+const uint TILE_K8 = TILE_K4 / 2;
+const uint TILE_N8 = TILE_N4 / 2;
+const uint LOADS_A = TILE_M * TILE_K8 / THREADS;
+const uint LOADS_B = TILE_K4 * 4 * TILE_N8 / THREADS;
+// 16 bytes more than needed, so that rows start in different banks.
+const uint PITCH_A = TILE_K8 + 1;
+const uint PITCH_B = TILE_N8 + 1;
 const uint SIZE_A = TILE_M * PITCH_A;
 const uint SIZE_B = TILE_K4 * 4 * PITCH_B;
+// In fours of 32 bits.
+const uint PITCH_SUM = SIDE / 4 + 1;
 
 // Two of each: one is multiplied while the next is filled.
-shared f16vec4 tile_a[2 * SIZE_A];  // [row][k / 4]
-shared f16vec4 tile_b[2 * SIZE_B];  // [k][column / 4]
-shared vec4 tile_sum[TILE_M * PITCH_SUM];
+shared uvec4 tile_a[2 * SIZE_A];  // [row][k / 8]
+shared uvec4 tile_b[2 * SIZE_B];  // [k][column / 8]
+// One matrix of each subgroup.
+shared vec4 tile_sum[SUBGROUPS_M * SUBGROUPS_N * SIDE * PITCH_SUM];
 
 #include "gather_load.glsl"
+
+uvec4 packed(f16vec4 low, f16vec4 high) {
+  return uvec4(packFloat2x16(low.xy), packFloat2x16(low.zw), packFloat2x16(high.xy),
+               packFloat2x16(high.zw));
+}
+
+// Eight neighbours in K of the pixel that load `load` is of.
+uvec4 load_a8(uint load, uint group) {
+  if (EIGHTS_A != 0) {
+    ivec2 at = ivec2(kh * dilation_h, kw * dilation_w);
+    ivec2 p = corner[load] + at;
+    uvec4 value = uvec4(0);
+    if (kh < kernel_h && uint(p.x) < uint(h_in) && uint(p.y) < uint(w_in)) {
+      uint pixel = uint(corner_at[load] + at.x * w_in + at.y);
+      value = x8[(pixel * pixel_in + group * group_in + channel4 * 4) >> 3];
+    }
+    return value;
+  }
+  f16vec4 low = f16vec4(load_a(load, group));
+  ivec2 tap = ivec2(kh, kw);
+  uint channel = channel4;
+  step_k4(1);
+  f16vec4 high = f16vec4(load_a(load, group));
+  kh = tap.x;
+  kw = tap.y;
+  channel4 = channel;
+  --next_k4;
+  return packed(low, high);
+}
+
+uvec4 load_b8(uint row, uint column8, uint group, uint columns4) {
+  uvec4 value = uvec4(0);
+  uint at = (group * k + row) * columns4 + column8 * 2;
+  if (row < k && column8 * 2 < columns4) {
+    if (EIGHTS_B != 0) {
+      return weight8[at >> 1];
+    }
+    f16vec4 high = f16vec4(0.0);
+    if (column8 * 2 + 1 < columns4) {
+      high = weight4[at + 1];
+    }
+    value = packed(weight4[at], high);
+  }
+  return value;
+}
 
 void main() {
   uint local = gl_LocalInvocationID.x;
@@ -63,20 +119,19 @@ void main() {
   uint tile_column4 = tile % tiles_n * TILE_N4;
   uint group = gl_WorkGroupID.z % groups;
   uint part = gl_WorkGroupID.z / groups;
-  uint lane = local % TILE_K4;
-  uint weight_at = group * k * columns4;
+  uint lane = local % TILE_K8;
   uint sum_row = gl_SubgroupID / SUBGROUPS_N * PIXELS * SIDE;
-  uint sum_column4 = gl_SubgroupID % SUBGROUPS_N * MATRICES_N * (SIDE / 4);
+  uint sum_column = gl_SubgroupID % SUBGROUPS_N * MATRICES_N * SIDE;
 
   [[unroll]] for (uint i = 0; i < LOADS_A; ++i) {
-    place(i, tile_row + (local + i * THREADS) / TILE_K4);
+    place(i, tile_row + (local + i * THREADS) / TILE_K8);
   }
   uint first = part * k_part;
   uint last = (k + TILE_K4 * 4 - 1) / (TILE_K4 * 4);
-  seek(first * TILE_K4 + lane);
+  seek(first * TILE_K4 + lane * 2);
 
-  f16vec4 next_a[LOADS_A];
-  f16vec4 next_b[LOADS_B];
+  uvec4 next_a[LOADS_A];
+  uvec4 next_b[LOADS_B];
   Sums sums[PIXELS * MATRICES_N];
 #ifdef SERIAL
   Sums totals[PIXELS * MATRICES_N];
@@ -90,31 +145,27 @@ void main() {
     // Load tile `step` into registers, multiply the tile before it, then hand the new one over.
     if (step < last) {
       [[unroll]] for (uint i = 0; i < LOADS_A; ++i) {
-        next_a[i] = f16vec4(load_a(i, group));
+        next_a[i] = load_a8(i, group);
       }
       advance();
       [[unroll]] for (uint i = 0; i < LOADS_B; ++i) {
         uint at = local + i * THREADS;
-        uint row = step * TILE_K4 * 4 + at / TILE_N4;
-        uint column4 = tile_column4 + at % TILE_N4;
-        next_b[i] = f16vec4(0.0);
-        if (row < k && column4 < columns4) {
-          next_b[i] = weight4[weight_at + row * columns4 + column4];
-        }
+        next_b[i] = load_b8(step * TILE_K4 * 4 + at / TILE_N8, tile_column4 / 2 + at % TILE_N8,
+                            group, columns4);
       }
     }
     if (step > first) {
       uint at_a = (step + 1 & 1) * SIZE_A + sum_row * PITCH_A;
-      uint at_b = (step + 1 & 1) * SIZE_B + sum_column4;
+      uint at_b = (step + 1 & 1) * SIZE_B + sum_column / 8;
       [[unroll]] for (uint k16 = 0; k16 < TILE_K4 / 4; ++k16) {
         coopmat<float16_t, gl_ScopeSubgroup, SIDE, SIDE, gl_MatrixUseA> left[PIXELS];
         [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
-          coopMatLoad(left[i], tile_a, at_a + i * SIDE * PITCH_A + k16 * 4, PITCH_A,
+          coopMatLoad(left[i], tile_a, at_a + i * SIDE * PITCH_A + k16 * 2, PITCH_A,
                       gl_CooperativeMatrixLayoutRowMajor);
         }
         [[unroll]] for (uint j = 0; j < MATRICES_N; ++j) {
           coopmat<float16_t, gl_ScopeSubgroup, SIDE, SIDE, gl_MatrixUseB> right;
-          coopMatLoad(right, tile_b, at_b + k16 * SIDE * PITCH_B + j * (SIDE / 4), PITCH_B,
+          coopMatLoad(right, tile_b, at_b + k16 * SIDE * PITCH_B + j * (SIDE / 8), PITCH_B,
                       gl_CooperativeMatrixLayoutRowMajor);
           [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
             sums[i * MATRICES_N + j] = coopMatMulAdd(left[i], right, sums[i * MATRICES_N + j]);
@@ -139,42 +190,47 @@ void main() {
       uint at_b = (step & 1) * SIZE_B;
       [[unroll]] for (uint i = 0; i < LOADS_A; ++i) {
         uint at = local + i * THREADS;
-        tile_a[at_a + at / TILE_K4 * PITCH_A + lane] = next_a[i];
+        tile_a[at_a + at / TILE_K8 * PITCH_A + lane] = next_a[i];
       }
       [[unroll]] for (uint i = 0; i < LOADS_B; ++i) {
         uint at = local + i * THREADS;
-        tile_b[at_b + at / TILE_N4 * PITCH_B + at % TILE_N4] = next_b[i];
+        tile_b[at_b + at / TILE_N8 * PITCH_B + at % TILE_N8] = next_b[i];
       }
       barrier();
     }
   }
+  uint scratch = gl_SubgroupID * SIDE * PITCH_SUM;
   [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
     [[unroll]] for (uint j = 0; j < MATRICES_N; ++j) {
-      uint at = (sum_row + i * SIDE) * PITCH_SUM + sum_column4 + j * (SIDE / 4);
 #ifdef SERIAL
-      coopMatStore(totals[i * MATRICES_N + j], tile_sum, at, PITCH_SUM,
+      coopMatStore(totals[i * MATRICES_N + j], tile_sum, scratch, PITCH_SUM,
                    gl_CooperativeMatrixLayoutRowMajor);
 #else
-      coopMatStore(sums[i * MATRICES_N + j], tile_sum, at, PITCH_SUM,
+      coopMatStore(sums[i * MATRICES_N + j], tile_sum, scratch, PITCH_SUM,
                    gl_CooperativeMatrixLayoutRowMajor);
 #endif
-    }
-  }
-  barrier();
-  for (uint i = local; i < TILE_M * TILE_N4; i += THREADS) {
-    uint row = tile_row + i / TILE_N4;
-    uint column4 = tile_column4 + i % TILE_N4;
-    if (row < pixel_end && column4 < columns4) {
-      vec4 sum = tile_sum[i / TILE_N4 * PITCH_SUM + i % TILE_N4];
-      uint quad = (row * pixel_out + group * columns) / 4 + column4;
+      controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared,
+                     gl_SemanticsAcquireRelease);
+      [[unroll]] for (uint part_of = 0; part_of < 2; ++part_of) {
+        uint in_row = part_of * (SIDE / 2) + gl_SubgroupInvocationID / (SIDE / 4);
+        uint in_column4 = gl_SubgroupInvocationID % (SIDE / 4);
+        uint row = tile_row + sum_row + i * SIDE + in_row;
+        uint column4 = tile_column4 + sum_column / 4 + j * (SIDE / 4) + in_column4;
+        if (row < pixel_end && column4 < columns4) {
+          vec4 sum = tile_sum[scratch + in_row * PITCH_SUM + in_column4];
+          uint quad = (row * pixel_out + group * columns) / 4 + column4;
 #ifdef PART
-      uint row_quads = pixel_out >> 2;
-    parts[(part * (pixel_end - pixel_first) - pixel_first) * row_quads + quad] = sum;
+          uint row_quads = pixel_out >> 2;
+          parts[(part * (pixel_end - pixel_first) - pixel_first) * row_quads + quad] = sum;
 #else
-      uint column = group * columns + column4 * 4;
-      uvec4 channels = min(uvec4(column) + uvec4(0, 1, 2, 3), uvec4(groups * columns - 1));
-      store_y(quad, channels, sum);
+          uint column = group * columns + column4 * 4;
+          uvec4 channels = min(uvec4(column) + uvec4(0, 1, 2, 3), uvec4(groups * columns - 1));
+          store_y(quad, channels, sum);
 #endif
+        }
+      }
+      controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared,
+                     gl_SemanticsAcquireRelease);
     }
   }
 }

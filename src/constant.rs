@@ -3,8 +3,13 @@
 
 use crate::error::{Error, Result};
 use crate::graph::ConstantSource;
+use crate::parallel;
 use crate::tensor::{DType, Element};
 use half::f16;
+
+mod winograd;
+
+pub use winograd::POSITIONS as WINOGRAD_POSITIONS;
 
 /// Gives the bytes of constants. They are borrowed for the call of `read`, so a host may unmap them
 /// right after.
@@ -34,6 +39,19 @@ pub struct Pack {
     pub strides: Vec<i64>,
     /// First source element.
     pub offset: i64,
+    /// What is computed from what is gathered.
+    pub transform: Transform,
+}
+
+/// What a [`Pack`] computes on the way. In f64, rounded once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transform {
+    /// Nothing.
+    None,
+    /// Each gathered element is the first tap of a 3x3 kernel, whose taps lie so many source
+    /// elements apart, `[height, width]`. Dim 0 counts the [`WINOGRAD_POSITIONS`] products that
+    /// `shaders/lib/winograd.glsl` takes them for.
+    Winograd([i64; 2]),
 }
 
 impl Pack {
@@ -50,6 +68,7 @@ impl Pack {
             valid: dims.to_vec(),
             strides,
             offset: 0,
+            transform: Transform::None,
         }
     }
 
@@ -81,6 +100,21 @@ impl Pack {
             low += reach.min(0);
             high += reach.max(0);
         }
+        if let Transform::Winograd(taps) = self.transform {
+            let whole = self.dims.first() == Some(&WINOGRAD_POSITIONS)
+                && self.valid.first() == Some(&WINOGRAD_POSITIONS)
+                && self.strides.first() == Some(&0);
+            if !whole || self.element != Element::F32 {
+                return Err(Error::internal(
+                    "pack: dim 0 is not Winograd's products in 32 bits",
+                ));
+            }
+            for stride in taps {
+                let reach = 2 * i128::from(stride);
+                low += reach.min(0);
+                high += reach.max(0);
+            }
+        }
         let have = i128::from(source_bytes / self.source.size_bytes());
         if low < 0 || high >= have {
             return Err(Error::blob(format!(
@@ -94,59 +128,122 @@ impl Pack {
     /// Writes destination elements `first..` into `out` (a whole number of elements).
     /// `source` has passed [`Pack::validate`].
     pub fn write(&self, source: &[u8], first: u64, out: &mut [u8]) {
+        if let Transform::Winograd(taps) = self.transform {
+            return self.write_winograd(taps, source, first, out);
+        }
+        match (self.source, self.element) {
+            // The same bytes: most weights.
+            (DType::F32, Element::F32) | (DType::I32, Element::I32) => {
+                self.gather(first, out, |at| field::<4>(source, at));
+            }
+            (DType::F16, Element::F16) => self.gather(first, out, |at| field::<2>(source, at)),
+            (DType::F32, Element::F16) => self.gather(first, out, |at| {
+                f16::from_f32(f32::from_le_bytes(field(source, at))).to_le_bytes()
+            }),
+            (from, Element::F16) => self.gather(first, out, |at| {
+                f16::from_f32(read_float(from, source, at)).to_le_bytes()
+            }),
+            (from, Element::F32) => {
+                self.gather(first, out, |at| read_float(from, source, at).to_le_bytes());
+            }
+            (from, Element::I32) => {
+                self.gather(first, out, |at| read_int(from, source, at).to_le_bytes());
+            }
+        }
+    }
+
+    /// A product of all kernels after the other.
+    fn write_winograd(&self, taps: [i64; 2], source: &[u8], mut first: u64, mut out: &mut [u8]) {
+        let reach: [isize; 9] = std::array::from_fn(|tap| {
+            let (row, column) = ((tap / 3) as i64, (tap % 3) as i64);
+            (row * taps[0] + column * taps[1]) as isize
+        });
+        let plane = self.numel().unwrap_or(0) / u64::from(WINOGRAD_POSITIONS);
+        while !out.is_empty() && plane > 0 {
+            let product = first / plane;
+            let left = usize::try_from(4 * ((product + 1) * plane - first)).unwrap_or(usize::MAX);
+            let (now, later) = out.split_at_mut(left.min(out.len()));
+            let coefficients = winograd::coefficients(product);
+            self.gather(first, now, |at| {
+                let mut sum = 0.0;
+                for (c, step) in coefficients.iter().zip(reach) {
+                    let tap = read_float(self.source, source, at.wrapping_add_signed(step));
+                    sum += c * f64::from(tap);
+                }
+                (sum as f32).to_le_bytes()
+            });
+            (first, out) = ((product + 1) * plane, later);
+        }
+    }
+
+    /// [`Pack::write`] on several threads where there is enough to do.
+    pub fn write_parallel(&self, source: &[u8], first: u64, out: &mut [u8]) {
         let size = usize::try_from(self.element.size_bytes()).unwrap_or(4);
-        let rank = self.dims.len();
-        let mut index = vec![0u32; rank];
-        let mut rest = first;
-        for d in (0..rank).rev() {
-            let extent = u64::from(self.dims[d]).max(1);
-            index[d] = u32::try_from(rest % extent).unwrap_or(0);
+        let threads = parallel::parts(out.len(), PART_BYTES);
+        let part_bytes = out.len().div_ceil(threads).next_multiple_of(size);
+        let starts = (first..).step_by((part_bytes / size).max(1));
+        let parts = starts.zip(out.chunks_mut(part_bytes.max(1)));
+        parallel::each(threads, parts, |(first, part)| {
+            self.write(source, first, part)
+        });
+    }
+
+    /// Writes `get(source element)` for the destination elements `first..`, row after row: the
+    /// innermost dim is a loop without decisions.
+    fn gather<const N: usize>(&self, first: u64, out: &mut [u8], get: impl Fn(usize) -> [u8; N]) {
+        let (Some((&width, outer)), Some(&valid), Some(&stride)) = (
+            self.dims.split_last(),
+            self.valid.last(),
+            self.strides.last(),
+        ) else {
+            // A scalar.
+            for slot in out.chunks_exact_mut(N) {
+                slot.copy_from_slice(&get(usize::try_from(self.offset).unwrap_or(usize::MAX)));
+            }
+            return;
+        };
+        let (width, valid) = (width.max(1), valid.min(width));
+        let mut index = vec![0u32; outer.len()];
+        let row_of = first / u64::from(width);
+        let mut rest = row_of;
+        for (i, &extent) in index.iter_mut().zip(outer).rev() {
+            let extent = u64::from(extent).max(1);
+            *i = u32::try_from(rest % extent).unwrap_or(0);
             rest /= extent;
         }
-        for slot in out.chunks_exact_mut(size) {
+        let mut column = u32::try_from(first % u64::from(width)).unwrap_or(0);
+        let mut out = out.chunks_exact_mut(N);
+        while out.len() > 0 {
             let inside = index.iter().zip(&self.valid).all(|(i, v)| i < v);
-            let at: i64 = index
+            let row: i64 = index
                 .iter()
                 .zip(&self.strides)
-                .map(|(&i, &s)| i64::from(i) * s)
-                .sum();
-            let at = usize::try_from(self.offset + at).unwrap_or(usize::MAX);
-            match self.element {
-                Element::I32 => {
-                    let x = if inside {
-                        read_int(self.source, source, at)
-                    } else {
-                        0
-                    };
-                    slot.copy_from_slice(&x.to_le_bytes());
-                }
-                Element::F32 => {
-                    let x = if inside {
-                        read_float(self.source, source, at)
-                    } else {
-                        0.0
-                    };
-                    slot.copy_from_slice(&x.to_le_bytes());
-                }
-                Element::F16 => {
-                    let x = if inside {
-                        read_float(self.source, source, at)
-                    } else {
-                        0.0
-                    };
-                    slot.copy_from_slice(&f16::from_f32(x).to_le_bytes());
-                }
+                .map(|(&i, &s)| i64::from(i).wrapping_mul(s))
+                .fold(self.offset, i64::wrapping_add);
+            let read = if inside { valid } else { 0 };
+            let mut at = row.wrapping_add(i64::from(column).wrapping_mul(stride));
+            for slot in out.by_ref().take((read.max(column) - column) as usize) {
+                slot.copy_from_slice(&get(usize::try_from(at).unwrap_or(usize::MAX)));
+                at = at.wrapping_add(stride);
             }
-            for d in (0..rank).rev() {
-                index[d] += 1;
-                if index[d] < self.dims[d] {
+            let padded = width - read.max(column);
+            out.by_ref()
+                .take(padded as usize)
+                .for_each(|slot| slot.fill(0));
+            column = 0;
+            for (i, &extent) in index.iter_mut().zip(outer).rev() {
+                *i += 1;
+                if *i < extent {
                     break;
                 }
-                index[d] = 0;
+                *i = 0;
             }
         }
     }
 }
+
+/// What a thread packs at least: less is done before it has started.
+const PART_BYTES: usize = 256 << 10;
 
 /// Element `at` of `bytes`; 0 beyond the end, which `validate` rules out.
 fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
@@ -179,85 +276,4 @@ pub fn read_int(dtype: DType, bytes: &[u8], at: usize) -> i32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn floats(n: usize) -> Vec<u8> {
-        (0..n).flat_map(|i| (i as f32).to_le_bytes()).collect()
-    }
-
-    fn run(pack: &Pack, source: &[u8]) -> Vec<f32> {
-        pack.validate(source.len() as u64).expect("valid");
-        let mut out = vec![0xAA; (pack.numel().expect("fits") * 4) as usize];
-        pack.write(source, 0, &mut out);
-        out.chunks_exact(4)
-            .map(|c| f32::from_le_bytes(c.try_into().expect("4")))
-            .collect()
-    }
-
-    #[test]
-    fn transposes_and_pads_with_zeros() {
-        // [c_out = 2, c_in = 3] -> [c_in padded to 4][c_out padded to 4]
-        let pack = Pack {
-            source: DType::F32,
-            element: Element::F32,
-            dims: vec![4, 4],
-            valid: vec![3, 2],
-            strides: vec![1, 3],
-            offset: 0,
-        };
-        let want = [
-            0., 3., 0., 0., 1., 4., 0., 0., 2., 5., 0., 0., 0., 0., 0., 0.,
-        ];
-        assert_eq!(run(&pack, &floats(6)), want);
-    }
-
-    #[test]
-    fn chunks_equal_the_whole() {
-        let pack = Pack {
-            source: DType::F32,
-            element: Element::F32,
-            dims: vec![3, 5, 4],
-            valid: vec![3, 4, 3],
-            strides: vec![-12, 3, 1],
-            offset: 24,
-        };
-        let source = floats(36);
-        let whole = run(&pack, &source);
-        for chunk in 1..60 {
-            let mut got = Vec::new();
-            for first in (0..60).step_by(chunk) {
-                let mut out = vec![0u8; chunk.min(60 - first) * 4];
-                pack.write(&source, first as u64, &mut out);
-                got.extend(
-                    out.chunks_exact(4)
-                        .map(|c| f32::from_le_bytes(c.try_into().expect("4"))),
-                );
-            }
-            assert_eq!(got, whole, "chunk {chunk}");
-        }
-    }
-
-    #[test]
-    fn refuses_to_read_outside() {
-        let mut pack = Pack::contiguous(DType::F32, Element::F32, &[2, 3]);
-        assert!(pack.validate(24).is_ok());
-        assert!(pack.validate(23).is_err());
-        pack.offset = -1;
-        assert!(pack.validate(24).is_err());
-        pack.offset = i64::MAX;
-        assert!(pack.validate(24).is_err());
-    }
-
-    #[test]
-    fn converts_as_pytorch() {
-        let source: Vec<u8> = [1i64, -1, 1 << 33, 7]
-            .iter()
-            .flat_map(|x| x.to_le_bytes())
-            .collect();
-        assert_eq!(read_int(DType::I64, &source, 2), 0);
-        assert_eq!(read_float(DType::I64, &source, 1), -1.0);
-        assert_eq!(read_int(DType::Bool, &[2], 0), 1);
-        assert_eq!(read_int(DType::F32, &2.9f32.to_le_bytes(), 0), 2);
-    }
-}
+mod tests;

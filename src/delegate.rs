@@ -2,6 +2,7 @@
 
 pub mod host;
 mod kept;
+mod phases;
 mod report;
 
 use crate::compile::{bound_shapes, compile, with_bounds, InputShape};
@@ -15,8 +16,11 @@ use crate::passes;
 use crate::program::{Port, PortKind, Program};
 use crate::state;
 use crate::tensor::{DType, DeviceLimits};
-use crate::vk::{validation, Device, MemoryReport, Recording, Reserved, Session, Sharing, Timing};
+use crate::vk::{
+    validation, Device, MemoryReport, Recording, Reserved, Session, Sharing, Terms, Timing,
+};
 use host::{HostTensor, HostTensorMut};
+use phases::Phases;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Sets of input sizes whose commands are kept, the latest used first.
@@ -34,6 +38,7 @@ pub struct Delegate {
     device: Arc<Device>,
     /// The device as the options let programs use it.
     limits: DeviceLimits,
+    phases: Phases,
     state: Mutex<State>,
 }
 
@@ -105,6 +110,7 @@ impl Delegate {
 
     /// [`Delegate::create`] for a graph that is already there.
     pub fn load(graph: Graph, options: &Options, data: &dyn ConstantData) -> Result<Self> {
+        let mut phases = Phases::start();
         let graph = state::separate(with_bounds(graph))?;
         let passed = |graph| match options.graph_passes {
             true => passes::run(graph, data),
@@ -112,8 +118,14 @@ impl Delegate {
         };
         let offered = state::offer(&graph).and_then(|graph| passed(graph).ok());
         let graph = passed(graph)?;
+        phases.end("passes_ms");
         let device = Device::open(options)?;
-        let loaded = Self::load_on(&device, (offered, graph), options, data);
+        phases.end("device_ms");
+        if let Some(path) = &options.pipeline_cache {
+            device.load_pipelines(path);
+            phases.end("read_cache_ms");
+        }
+        let loaded = Self::load_on(&device, (offered, graph), options, data, phases);
         watched(&device, loaded)
     }
 
@@ -123,6 +135,7 @@ impl Delegate {
         (offered, graph): (Option<Graph>, Graph),
         options: &Options,
         data: &dyn ConstantData,
+        mut phases: Phases,
     ) -> Result<Self> {
         // The driver rounds allocations up; the budget is on what is allocated.
         let granularity = device.allocation_granularity_bytes();
@@ -131,23 +144,29 @@ impl Delegate {
             workspace_bytes,
             ..options.clone()
         };
-        let limits = options.restrict(device.limits());
+        let limits = options.restrict(&device.limits_with_images());
         let compiled = |graph: Graph| {
             let shapes = bound_shapes(&graph)?;
             let program = compile(&graph, &shapes, &limits, &rounded)?;
             Ok((graph, shapes, program))
         };
-        let (graph, shapes, program) = match offered.map(compiled) {
-            Some(Ok(offered)) => offered,
-            _ => compiled(graph)?,
+        let compiled = match offered.map(compiled) {
+            Some(Ok(offered)) => Ok(offered),
+            _ => compiled(graph),
         };
+        let (graph, shapes, program) = asked(&limits, compiled)?;
         let plan = plan_memory(&program, &limits)?;
         check_budget(plan.workspace_bytes, options)?;
+        phases.end("compile_ms");
         let sharing = match options.share_workspace {
             true => Sharing::Budget(workspace_bytes),
             false => Sharing::Alone,
         };
-        let mut session = Session::create(device, (&program, &plan), sharing, &|upload, read| {
+        let terms = Terms {
+            sharing,
+            memory_limit_bytes: options.memory_limit_bytes,
+        };
+        let mut session = Session::create(device, (&program, &plan), terms, &|upload, read| {
             let source = usize::try_from(upload.constant.0).ok();
             let source = source.and_then(|constant| graph.constants.get(constant));
             data.with_bytes(
@@ -156,6 +175,8 @@ impl Delegate {
             )
         })?;
         check_budget(session.memory_report().workspace_bytes, options)?;
+        phases.end("memory_ms");
+        phases.beside("pipelines_beside_ms", session.pipelines_ms());
         let timing = match options.profile {
             true => Timing::On,
             false => Timing::Off,
@@ -172,6 +193,16 @@ impl Delegate {
         };
         let bound = plan.clone();
         state.add(shapes, program, plan)?;
+        phases.end("record_ms");
+        // A run changes mutable buffers: then the first real one has to be the first.
+        if options.warm_up && graph.states.is_empty() {
+            state.warm_up()?;
+            phases.end("warm_up_ms");
+        }
+        if let Some(path) = &options.pipeline_cache {
+            device.save_pipelines(path);
+            phases.end("write_cache_ms");
+        }
         log::info!(
             "loaded {} nodes, {:?}",
             graph.nodes.len(),
@@ -185,6 +216,7 @@ impl Delegate {
             bound,
             device,
             limits,
+            phases,
             state: Mutex::new(state),
         })
     }
@@ -217,7 +249,9 @@ impl Delegate {
     }
 
     fn compiled(&self, graph: &Graph, shapes: &[InputShape]) -> Result<(Program, MemoryPlan)> {
-        let program = compile(graph, shapes, &self.limits, &self.resized).map_err(|e| {
+        let limits = &self.limits;
+        let program = asked(limits, compile(graph, shapes, limits, &self.resized));
+        let program = program.map_err(|e| {
             // It compiled for the bound: what is wrong now is the sizes.
             let kind = match e.kind {
                 ErrorKind::InvalidBlob => ErrorKind::InvalidArgument,
@@ -278,20 +312,18 @@ impl Delegate {
 
     /// The program as it is set up now: ports, convolutions, dispatches.
     pub fn program(&self) -> Result<Arc<Program>> {
-        self.current().map(|(program, ..)| program)
+        Ok(self.lock()?.current()?.program.clone())
     }
 
     /// The current program, the number of barriers between its dispatches, and how long each
     /// dispatch took in the last run where that is known.
     fn current(&self) -> Result<(Arc<Program>, usize, Vec<f64>)> {
         let state = self.lock()?;
-        let compiled = state
-            .kept
-            .first()
-            .ok_or_else(|| Error::internal("nothing is compiled"))?;
-        let recording = &compiled.recording;
-        let times = recording.times_ns();
-        Ok((compiled.program.clone(), recording.barriers(), times))
+        let Compiled {
+            program, recording, ..
+        } = state.current()?;
+        let times = watched(&self.device, recording.times_ns())?;
+        Ok((program.clone(), recording.barriers(), times))
     }
 
     /// What the driver allocated for this delegate.
@@ -316,6 +348,26 @@ impl Delegate {
 }
 
 impl State {
+    /// Runs once with zeros: whatever drivers do at the first submission is done.
+    fn warm_up(&mut self) -> Result<()> {
+        let Some(Compiled {
+            program,
+            plan,
+            recording,
+            ..
+        }) = self.kept.first_mut()
+        else {
+            return Err(Error::internal("nothing is compiled"));
+        };
+        self.session.clear_inputs()?;
+        self.session.run(program, plan, recording)
+    }
+
+    fn current(&self) -> Result<&Compiled> {
+        let current = self.kept.first();
+        current.ok_or_else(|| Error::internal("nothing is compiled"))
+    }
+
     /// Records `program` and makes it the current one. On failure nothing changes.
     fn add(&mut self, shapes: Vec<InputShape>, program: Program, plan: MemoryPlan) -> Result<()> {
         let prepared = self.session.prepare(&program, &plan)?;
@@ -343,6 +395,14 @@ fn watched<T>(device: &Device, result: Result<T>) -> Result<T> {
         validation::check()?;
     }
     result
+}
+
+/// What planning gave, unless the driver failed to answer: then it rests on nothing.
+fn asked<T>(limits: &DeviceLimits, planned: Result<T>) -> Result<T> {
+    match limits.images.0.take_failure() {
+        Some(error) => Err(error),
+        None => planned,
+    }
 }
 
 fn check_budget(workspace_bytes: u64, options: &Options) -> Result<()> {

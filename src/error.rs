@@ -21,6 +21,8 @@ pub enum ErrorKind {
     NoDevice,
     /// The device was lost; every delegate on it must be destroyed.
     DeviceLost,
+    /// The device did not finish in time.
+    Timeout,
     /// A broken invariant of this library.
     Internal,
 }

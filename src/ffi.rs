@@ -7,6 +7,7 @@
 
 mod call;
 mod convert;
+mod log;
 mod named_data;
 mod registry;
 mod types;
@@ -17,10 +18,10 @@ use crate::delegate::Delegate;
 use crate::error::{Error, Result};
 use crate::log_sink;
 use crate::options::Options;
-use crate::vk::{validation, Device};
+use crate::vk::{process_memory, validation, Device};
 use call::{copy_text, guard, write, LAST_ERROR};
 use registry::{with_delegate, REGISTRY};
-use std::ffi::{c_char, CStr};
+use std::ffi::{c_char, c_void, CStr};
 
 /// ETVK_ABI_VERSION of the library that is loaded.
 #[no_mangle]
@@ -56,15 +57,15 @@ pub extern "C" fn etvk_last_error() -> *const c_char {
         .unwrap_or(c"".as_ptr())
 }
 
-/// ETVK_STATUS_OK when a Vulkan device can be opened with these options (null and 0 for none). With
-/// validation on it also fails with messages that no call has reported yet.
+/// ETVK_STATUS_OK when there is the Vulkan device that these options ask for (null and 0 for none).
+/// The first program that is loaded opens it. With validation on it also fails with messages that
+/// no call has reported yet.
 #[no_mangle]
 pub unsafe extern "C" fn etvk_probe(options: *const etvk_option, option_count: u32) -> etvk_status {
     guard(|| {
         // SAFETY: the caller says that `options` points at that many.
         let options = resolve(unsafe { convert::options(options, option_count) }?)?;
-        let device = Device::open(&options)?;
-        drop(device);
+        Device::probe(&options)?;
         if options.validation {
             validation::check()?;
         }
@@ -78,6 +79,55 @@ fn resolve(pairs: Vec<(&str, &str)>) -> Result<Options> {
         log_sink::set_level(level);
     }
     Ok(options)
+}
+
+/// Sends the log records of the whole process, up to that etvk_log_level, to the callback, which is
+/// given the context; to stderr when it is null. The option log changes the level later. When this
+/// returns, the callback before is not running and will not be called again. Records that nobody
+/// wants cost one comparison.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_set_log_callback(
+    callback: etvk_log_callback,
+    context: *mut c_void,
+    level: u32,
+) -> etvk_status {
+    guard(|| {
+        // SAFETY: the caller says that callback and context are good until they are replaced.
+        let callback = callback.map(|callback| unsafe { log::callback(callback, context) });
+        log_sink::set_callback(callback, log::filter(level)?)
+    })
+}
+
+/// Device memory of the whole process.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_memory_of_process(out: *mut etvk_process_memory) -> etvk_status {
+    guard(|| {
+        let memory = process_memory();
+        let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let memory = etvk_process_memory {
+            workspace_bytes: memory.workspace_bytes,
+            activation_bytes: memory.activation_bytes,
+            weight_bytes: memory.weight_bytes,
+            staging_bytes: memory.staging_bytes,
+            driver_bytes: memory.total_bytes(),
+            driver_allocations: memory.allocations,
+            peak_driver_bytes: memory.peak_bytes,
+            delegates: number(REGISTRY.len()),
+            devices: number(Device::open_count()),
+        };
+        // SAFETY: as in `etvk_delegate_input_count`.
+        unsafe { write(out, memory, "out") }
+    })
+}
+
+/// Lets go of the devices that the option keep_device keeps. Those in use end with their last
+/// delegate.
+#[no_mangle]
+pub extern "C" fn etvk_release_devices() -> etvk_status {
+    guard(|| {
+        Device::release_kept();
+        Ok(())
+    })
 }
 
 /// Loads a program: parses the blob, compiles it for its largest input sizes, uploads constants.

@@ -29,6 +29,7 @@ pub mod log_sink;
 pub mod memory;
 pub mod ops;
 pub mod options;
+pub mod parallel;
 pub mod parse;
 pub mod passes;
 pub mod program;

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::tensor::DeviceLimits;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// A convolution path that the caller insists on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,6 +18,8 @@ pub enum ConvChoice {
     Depthwise,
     /// A GEMM that gathers its left operand from the image.
     Implicit,
+    /// Winograd's F(4x4, 3x3); only for plain 3x3 of constant 32-bit weights.
+    Winograd,
 }
 
 /// What holds im2col's columns.
@@ -53,8 +56,15 @@ pub struct Options {
     pub conv_algorithm: Option<ConvChoice>,
     /// What holds im2col's columns where it can; `None` lets the planner choose.
     pub scratch_storage: Option<ScratchStorage>,
+    /// Most device memory that all delegates of the process may have, as this one checks it; `None`
+    /// is no limit.
+    pub memory_limit_bytes: Option<u64>,
     /// Index among all enumerated physical devices; `None` takes the best kind.
     pub device_index: Option<u32>,
+    /// Whether the device stays open when its last delegate goes.
+    pub keep_device: bool,
+    /// Whether loading includes a first run.
+    pub warm_up: bool,
     /// Whether fp16 tensors take 16 bits on devices that can; else they are 32-bit floats there.
     pub fp16_storage: bool,
     /// Whether the workspace is shared with other delegates on the device that say so.
@@ -65,6 +75,8 @@ pub struct Options {
     pub validation: bool,
     /// Whether each dispatch is timed on the GPU.
     pub profile: bool,
+    /// The file that keeps compiled pipelines from one process to the next, if any.
+    pub pipeline_cache: Option<PathBuf>,
     /// Print log records to stderr, for the whole process; `None` leaves it as it is.
     pub log: Option<LogLevel>,
 }
@@ -78,12 +90,16 @@ impl Default for Options {
             workspace_bytes: DEFAULT_WORKSPACE_BYTES,
             conv_algorithm: None,
             scratch_storage: None,
+            memory_limit_bytes: None,
             device_index: None,
+            keep_device: false,
+            warm_up: false,
             fp16_storage: true,
             share_workspace: false,
             graph_passes: true,
             validation: false,
             profile: false,
+            pipeline_cache: None,
             log: None,
         }
     }
@@ -132,7 +148,7 @@ pub static KEYS: &[OptionKey] = &[
     },
     OptionKey {
         name: "conv_algorithm",
-        allowed: "auto, im2col, direct, pointwise, depthwise or implicit",
+        allowed: "auto, im2col, direct, pointwise, depthwise, implicit or winograd",
         doc: "path of every convolution that can take it (auto)",
         parse: |options, value| {
             options.conv_algorithm = match value {
@@ -142,6 +158,7 @@ pub static KEYS: &[OptionKey] = &[
                 "pointwise" => Some(ConvChoice::Pointwise),
                 "depthwise" => Some(ConvChoice::Depthwise),
                 "implicit" => Some(ConvChoice::Implicit),
+                "winograd" => Some(ConvChoice::Winograd),
                 _ => return None,
             };
             Some(())
@@ -159,6 +176,37 @@ pub static KEYS: &[OptionKey] = &[
                 "texture3d" => Some(ScratchStorage::Texture3d),
                 _ => return None,
             };
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "memory_limit_bytes",
+        allowed: "a whole number of bytes",
+        doc: "most device memory of all delegates in the process together: a load or resize of \
+              this one that would exceed it fails before it allocates, with what it needs \
+              (no limit)",
+        parse: |options, value| {
+            options.memory_limit_bytes = Some(number(value)?);
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "keep_device",
+        allowed: "0 or 1",
+        doc: "keep the device and its pipelines when the last delegate goes, until \
+              etvk_release_devices (0)",
+        parse: |options, value| {
+            options.keep_device = flag(value)?;
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "warm_up",
+        allowed: "0 or 1",
+        doc: "run once with zeros at the end of the load, so that the first inference is as fast \
+              as the others; not for programs with mutable buffers (0)",
+        parse: |options, value| {
+            options.warm_up = flag(value)?;
             Some(())
         },
     },
@@ -214,6 +262,17 @@ pub static KEYS: &[OptionKey] = &[
         doc: "time every dispatch on the GPU, for the report (0)",
         parse: |options, value| {
             options.profile = flag(value)?;
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "pipeline_cache",
+        allowed: "a file's path, or nothing",
+        doc:
+            "keep compiled pipelines in this file: read and written when a program is loaded, and \
+              replaced when it is of another device, driver or version (none)",
+        parse: |options, value| {
+            options.pipeline_cache = (!value.is_empty()).then(|| value.into());
             Some(())
         },
     },
@@ -334,6 +393,9 @@ mod tests {
             ("conv_algorithm", "IM2COL"),
             ("scratch_storage", "texture"),
             ("device_index", "4294967296"),
+            ("memory_limit_bytes", "1.5"),
+            ("keep_device", "true"),
+            ("warm_up", "2"),
             ("validation", "yes"),
             ("log", "loud"),
         ];

@@ -4,23 +4,27 @@
 //! Every object is owned by a Rust value that destroys it, and every such value holds its
 //! [`Device`], so things end in the right order on every path, half-made ones included.
 
+mod cache_file;
 mod device;
 mod image;
 mod instance;
 mod memory;
 mod physical;
 mod pipeline;
+mod pipeline_cache;
 mod record;
 mod session;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod usage;
 pub mod validation;
 mod workspace;
 
 pub use device::Device;
 pub use record::{Recording, Timing};
-pub use session::{MemoryReport, Prepared, ReadConstant, Reserved, Session};
+pub use session::{MemoryReport, Prepared, ReadConstant, Reserved, Session, Terms};
+pub use usage::{process_memory, ProcessMemory};
 pub use workspace::Sharing;
 
 use crate::error::{Error, ErrorKind};
@@ -37,6 +41,7 @@ fn failure(what: &str, result: vk::Result) -> Error {
         | vk::Result::ERROR_TOO_MANY_OBJECTS
         | vk::Result::ERROR_MEMORY_MAP_FAILED => ErrorKind::OutOfMemory,
         vk::Result::ERROR_DEVICE_LOST => ErrorKind::DeviceLost,
+        vk::Result::TIMEOUT => ErrorKind::Timeout,
         vk::Result::ERROR_INCOMPATIBLE_DRIVER
         | vk::Result::ERROR_INITIALIZATION_FAILED
         | vk::Result::ERROR_LAYER_NOT_PRESENT

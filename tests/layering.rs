@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     // Plain data, and what is computed from it alone.
     ("error", &[]),
-    ("log_sink", &[]),
+    ("log_sink", &["error"]),
     ("shader", &[]),
     ("options", &["error", "log_sink", "tensor"]),
     ("tensor", &["error", "program::BufferId"]),
     ("graph", &["error", "tensor"]),
-    ("constant", &["error", "graph", "tensor"]),
+    ("parallel", &[]),
+    ("constant", &["error", "graph", "parallel", "tensor"]),
     ("strided", &["error", "tensor"]),
     (
         "program",
@@ -77,6 +78,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "memory",
             "ops::conv2d",
             "options",
+            "parallel",
             "parse",
             "passes",
             "program",

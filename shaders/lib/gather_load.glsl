@@ -15,9 +15,10 @@ void seek(uint k4) {
   kw = tap % kernel_w;
 }
 
-void advance() {
-  next_k4 += TILE_K4;
-  channel4 += TILE_K4;
+// `quads` of four further in K.
+void step_k4(uint quads) {
+  next_k4 += quads;
+  channel4 += quads;
   while (VECTORS != 0 && channel4 >= quads_k) {
     channel4 -= quads_k;
     if (++kw == kernel_w) {
@@ -25,6 +26,10 @@ void advance() {
       ++kh;
     }
   }
+}
+
+void advance() {
+  step_k4(TILE_K4);
 }
 
 float element_of(uint load, uint at_k, uint group) {

@@ -1,6 +1,6 @@
 // C[m, n] = epilogue(alpha * A[m, k] * B[k, n] + beta * bias[m, n]), once per workgroup in z.
 // Each output sums over k in ascending order with one fma per step, whatever the kernel, tile or
-// device: results do not depend on how the rows were cut.
+// device, gemm_sliced.comp excepted: results do not depend on how the rows were cut.
 #include "workgroup.glsl"
 #include "storage.glsl"
 #include "columns.glsl"

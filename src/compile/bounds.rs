@@ -1,5 +1,5 @@
-//! Upper bounds of symbolic integers among the inputs. The exporter does not say them; but it says
-//! those of every tensor, and what nodes make of the integers gives tensors their sizes.
+//! Symbolic integers among the inputs at the upper bound. The exporter does not say what they are
+//! there; but it says the bound of every tensor, and integers are what gives tensors their sizes.
 
 use crate::graph::{Graph, Node, Value, ValueId};
 use crate::ops::symint::compute;
@@ -8,7 +8,8 @@ use std::collections::HashMap;
 /// Passes over the nodes at most: chains of arithmetic against the order of nodes are short.
 const MAX_PASSES: usize = 8;
 
-/// `graph` with the bounds of its symbolic inputs, where they follow from sizes of tensors.
+/// `graph` with values of its symbolic inputs that give tensors the sizes of their bounds, where such
+/// values follow from the nodes.
 pub fn with_bounds(mut graph: Graph) -> Graph {
     let unknown = |graph: &Graph, id: &ValueId| matches!(graph.value(*id), Ok(Value::SymInt(..=0)));
     let open: Vec<ValueId> = graph
@@ -29,7 +30,8 @@ pub fn with_bounds(mut graph: Graph) -> Graph {
         for node in &graph.nodes {
             known.learn(node);
         }
-        if known.numbers.len() == before {
+        // Where nothing more follows, what is used only together may be split in any way.
+        if known.numbers.len() == before && !graph.nodes.iter().any(|node| known.split(node)) {
             break;
         }
     }
@@ -158,6 +160,28 @@ impl Known<'_> {
     }
 }
 
+impl Known<'_> {
+    /// Makes up operands of `node`, of which only the result is known; whether it did.
+    fn split(&mut self, node: &Node) -> bool {
+        let neutral = match node.op.as_str() {
+            "add" | "sub" => 0,
+            "mul" => 1,
+            _ => return false,
+        };
+        let &[a, b, result] = node.args.as_slice() else {
+            return false;
+        };
+        match (self.number(a), self.number(b), self.number(result)) {
+            (None, None, known @ Some(_)) if a != b => {
+                self.set(a, known);
+                self.set(b, Some(neutral));
+                self.number(a).is_some()
+            }
+            _ => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,11 +229,19 @@ mod tests {
         node(&mut g, "sub", &[quarter, one, end]);
         let range = tensor(&mut g, &[7]);
         node(&mut g, "aten.arange.start_step", &[three, end, one, range]);
+        // Two that only their product says anything of.
+        let [a, b, both] = [0; 3].map(|_| push(&mut g, Value::SymInt(0)));
+        g.inputs.extend([a, b]);
+        node(&mut g, "mul", &[a, b, both]);
+        let list = push(&mut g, Value::List(vec![both]));
+        let flat = tensor(&mut g, &[768]);
+        node(&mut g, "aten.view_copy.default", &[y, list, flat]);
         let g = with_bounds(g);
         let bound = |id: ValueId| g.values[id.0 as usize].clone();
         assert_eq!(bound(h), Value::SymInt(12));
         assert_eq!(bound(w), Value::SymInt(64));
         assert_eq!(bound(n), Value::SymInt(47));
+        assert_eq!([bound(a), bound(b)], [768, 1].map(Value::SymInt));
         assert_eq!(bound(free), Value::SymInt(0));
         assert_eq!(bound(given), Value::SymInt(5));
     }

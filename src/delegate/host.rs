@@ -7,6 +7,7 @@
 mod tests;
 
 use crate::error::{Error, Result};
+use crate::parallel;
 use crate::tensor::{DType, Element};
 use half::f16;
 
@@ -175,8 +176,23 @@ fn copy(from: &[u8], to: &mut [u8], length: usize) -> Result<()> {
         .get(..length)
         .zip(to.get_mut(..length))
         .ok_or_else(too_small)?;
-    to.copy_from_slice(from);
+    dense_parts::<1, 1>(from, to, |from, to| to.copy_from_slice(from));
     Ok(())
+}
+
+/// Less than this is copied sooner than a thread starts.
+const PART_BYTES: usize = 1 << 20;
+
+/// Does `work` on parts of dense elements, of `F` bytes here and `T` there, which lie alike.
+fn dense_parts<const F: usize, const T: usize>(
+    from: &[u8],
+    to: &mut [u8],
+    work: impl Fn(&[u8], &mut [u8]) + Sync,
+) {
+    let threads = parallel::parts(from.len().max(to.len()), PART_BYTES);
+    let count = (to.len() / T).div_ceil(threads).max(1);
+    let parts = from.chunks(count * F).zip(to.chunks_mut(count * T));
+    parallel::each(threads, parts, |(from, to)| work(from, to));
 }
 
 fn mismatch(dtype: DType, element: Element) -> Error {
@@ -232,7 +248,7 @@ impl Walk {
         &self,
         host: &[u8],
         dense: &mut [u8],
-        convert: impl Fn([u8; H]) -> [u8; S],
+        convert: impl Fn([u8; H]) -> [u8; S] + Sync,
     ) -> Result<()> {
         let host = whole::<H>(host.len(), self.count).and_then(|n| host.get(..n));
         let dense = whole::<S>(dense.len(), self.count).and_then(|n| dense.get_mut(..n));
@@ -241,9 +257,11 @@ impl Walk {
             self.visit(strides, |at, i| put(dense, i, convert(take(host, at))));
             return Ok(());
         }
-        for (to, from) in dense.chunks_exact_mut(S).zip(host.chunks_exact(H)) {
-            to.copy_from_slice(&convert(take(from, 0)));
-        }
+        dense_parts::<H, S>(host, dense, |host, dense| {
+            for (to, from) in dense.chunks_exact_mut(S).zip(host.chunks_exact(H)) {
+                to.copy_from_slice(&convert(take(from, 0)));
+            }
+        });
         Ok(())
     }
 
@@ -252,7 +270,7 @@ impl Walk {
         &self,
         dense: &[u8],
         host: &mut [u8],
-        convert: impl Fn([u8; S]) -> [u8; H],
+        convert: impl Fn([u8; S]) -> [u8; H] + Sync,
     ) -> Result<()> {
         let host = whole::<H>(host.len(), self.count).and_then(|n| host.get_mut(..n));
         let dense = whole::<S>(dense.len(), self.count).and_then(|n| dense.get(..n));
@@ -261,9 +279,11 @@ impl Walk {
             self.visit(strides, |at, i| put(host, at, convert(take(dense, i))));
             return Ok(());
         }
-        for (to, from) in host.chunks_exact_mut(H).zip(dense.chunks_exact(S)) {
-            to.copy_from_slice(&convert(take(from, 0)));
-        }
+        dense_parts::<S, H>(dense, host, |dense, host| {
+            for (to, from) in host.chunks_exact_mut(H).zip(dense.chunks_exact(S)) {
+                to.copy_from_slice(&convert(take(from, 0)));
+            }
+        });
         Ok(())
     }
 

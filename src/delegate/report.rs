@@ -92,6 +92,7 @@ fn algorithm_name(algorithm: ConvAlgorithm) -> &'static str {
         ConvAlgorithm::Direct => "direct",
         ConvAlgorithm::Im2col { .. } => "im2col",
         ConvAlgorithm::Implicit { .. } => "implicit",
+        ConvAlgorithm::Winograd { .. } => "winograd",
     }
 }
 
@@ -233,6 +234,12 @@ pub(super) fn json(delegate: &Delegate) -> crate::error::Result<String> {
         .raw("barriers", barriers)
         .raw("constants", program.uploads.len())
         .end();
+    let load = delegate
+        .phases
+        .iter()
+        .fold(Json::object(), |json, (name, ms)| {
+            json.raw(name, format_args!("{ms:.3}"))
+        });
     let profile = match times_ns.is_empty() {
         true => "null".into(),
         false => profile(delegate, &program, &times_ns),
@@ -242,6 +249,7 @@ pub(super) fn json(delegate: &Delegate) -> crate::error::Result<String> {
         .raw("device", device)
         .raw("memory", memory)
         .raw("commands", commands)
+        .raw("load", load.end())
         .raw("profile", profile)
         .raw("inputs", array(program.inputs.iter().map(port).collect()))
         .raw("outputs", array(program.outputs.iter().map(port).collect()))

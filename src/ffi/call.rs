@@ -25,6 +25,7 @@ pub(super) fn guard(body: impl FnOnce() -> Result<()>) -> etvk_status {
         Ok(Ok(())) => etvk_status::ETVK_STATUS_OK,
         Ok(Err(error)) => {
             set_last_error(&error.message);
+            log::debug!("{:?}: {}", error.kind, error.message);
             error.kind.into()
         }
         Err(panic) => {

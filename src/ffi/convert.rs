@@ -255,6 +255,7 @@ pub(super) fn convolution(report: &ConvReport) -> etvk_convolution {
         ConvAlgorithm::Depthwise => (etvk_conv_algorithm::ETVK_CONV_DEPTHWISE, [h_out, w_out]),
         ConvAlgorithm::Direct => (etvk_conv_algorithm::ETVK_CONV_DIRECT, [h_out, w_out]),
         ConvAlgorithm::Implicit { .. } => (etvk_conv_algorithm::ETVK_CONV_IMPLICIT, [h_out, w_out]),
+        ConvAlgorithm::Winograd { .. } => (etvk_conv_algorithm::ETVK_CONV_WINOGRAD, [h_out, w_out]),
         ConvAlgorithm::Im2col {
             h_out_tile,
             w_out_tile,

@@ -6,7 +6,7 @@ use super::types::{etvk_delegate, etvk_status};
 use crate::delegate::Delegate;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A delegate and whether a call on it has panicked.
@@ -15,13 +15,21 @@ pub(super) struct Entry {
     poisoned: AtomicBool,
 }
 
-/// All delegates, by address: unique as long as they are alive.
+/// All delegates, by handle.
 pub(super) struct Registry {
     entries: Mutex<BTreeMap<usize, Arc<Entry>>>,
+    /// The next handle: a number that was no delegate's before, so that one which is used after its
+    /// end never means another.
+    next: AtomicUsize,
 }
+
+/// Where no address of an object is, nor a small number.
+const FIRST_HANDLE: usize = 0x1_0010;
+const HANDLE_STEP: usize = 16;
 
 pub(super) static REGISTRY: Registry = Registry {
     entries: Mutex::new(BTreeMap::new()),
+    next: AtomicUsize::new(FIRST_HANDLE),
 };
 
 impl Registry {
@@ -35,9 +43,14 @@ impl Registry {
             delegate,
             poisoned: AtomicBool::new(false),
         });
-        let handle = Arc::as_ptr(&entry).cast::<etvk_delegate>().cast_mut();
-        self.lock().insert(handle.addr(), entry);
-        handle
+        let handle = self.next.fetch_add(HANDLE_STEP, Ordering::Relaxed);
+        self.lock().insert(handle, entry);
+        std::ptr::without_provenance_mut(handle)
+    }
+
+    /// Number of delegates.
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
     }
 
     /// Forgets the delegate; the last one to hold it ends it.

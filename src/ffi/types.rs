@@ -45,12 +45,14 @@ pub enum etvk_status {
     ETVK_STATUS_INTERNAL = 9,
     /// A panic was caught; the delegate can only be destroyed.
     ETVK_STATUS_PANIC = 10,
+    /// The driver gave up waiting for the device. The call had no effect and can be made again.
+    ETVK_STATUS_TIMEOUT = 11,
 }
 
 use etvk_status::*;
 
 /// Every status with its name.
-const STATUSES: [(etvk_status, &CStr); 11] = [
+const STATUSES: [(etvk_status, &CStr); 12] = [
     (ETVK_STATUS_OK, c"ETVK_STATUS_OK"),
     (
         ETVK_STATUS_INVALID_ARGUMENT,
@@ -68,6 +70,7 @@ const STATUSES: [(etvk_status, &CStr); 11] = [
     (ETVK_STATUS_DEVICE_LOST, c"ETVK_STATUS_DEVICE_LOST"),
     (ETVK_STATUS_INTERNAL, c"ETVK_STATUS_INTERNAL"),
     (ETVK_STATUS_PANIC, c"ETVK_STATUS_PANIC"),
+    (ETVK_STATUS_TIMEOUT, c"ETVK_STATUS_TIMEOUT"),
 ];
 
 /// Name of the status with that number.
@@ -87,6 +90,7 @@ impl From<ErrorKind> for etvk_status {
             ErrorKind::OutOfMemory => ETVK_STATUS_OUT_OF_MEMORY,
             ErrorKind::NoDevice => ETVK_STATUS_NO_DEVICE,
             ErrorKind::DeviceLost => ETVK_STATUS_DEVICE_LOST,
+            ErrorKind::Timeout => ETVK_STATUS_TIMEOUT,
             ErrorKind::Internal => ETVK_STATUS_INTERNAL,
         }
     }
@@ -165,6 +169,26 @@ pub type etvk_named_data_get = Option<
 /// Takes back what a successful etvk_named_data_get gave; called exactly once for each.
 pub type etvk_named_data_release =
     Option<unsafe extern "C" fn(context: *mut c_void, token: *mut c_void)>;
+
+/// How much is logged: records of the level and of those before it.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum etvk_log_level {
+    ETVK_LOG_OFF = 0,
+    ETVK_LOG_ERROR = 1,
+    ETVK_LOG_WARN = 2,
+    ETVK_LOG_INFO = 3,
+    ETVK_LOG_DEBUG = 4,
+    ETVK_LOG_TRACE = 5,
+}
+
+/// Takes a log record: its etvk_log_level, and its text, NUL-terminated and valid for the call. It
+/// is called inside functions of this library, on their threads and on threads of the driver, on
+/// several at once. It must return (no exception, no longjmp), soon, and must not call this
+/// library: locks may be held.
+pub type etvk_log_callback =
+    Option<unsafe extern "C" fn(context: *mut c_void, level: u32, message: *const c_char)>;
 
 /// What etvk_delegate_create takes. Set it to zero, then fill it: later versions append members
 /// whose zero means what there was before, and a larger struct_size than the library knows is
@@ -271,6 +295,31 @@ pub struct etvk_memory {
     pub driver_allocations: u64,
 }
 
+/// Device memory of the whole process: of all delegates, and of loads that are under way. All but
+/// the peak is 0 before the first delegate and after the last.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct etvk_process_memory {
+    /// Convolution workspaces.
+    pub workspace_bytes: u64,
+    /// Intermediate tensors.
+    pub activation_bytes: u64,
+    /// Packed constants.
+    pub weight_bytes: u64,
+    /// Host-visible inputs, outputs and uploads.
+    pub staging_bytes: u64,
+    /// All of it, as allocated.
+    pub driver_bytes: u64,
+    /// Number of memory objects.
+    pub driver_allocations: u64,
+    /// The most driver_bytes that there were at one time.
+    pub peak_driver_bytes: u64,
+    /// Number of delegates.
+    pub delegates: u64,
+    /// Number of open devices.
+    pub devices: u64,
+}
+
 /// How a convolution is done.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -285,6 +334,8 @@ pub enum etvk_conv_algorithm {
     ETVK_CONV_IM2COL = 3,
     /// A matrix product whose left operand is gathered from the input.
     ETVK_CONV_IMPLICIT = 4,
+    /// Winograd's F(4x4, 3x3), chunks of tiles in the workspace.
+    ETVK_CONV_WINOGRAD = 5,
 }
 
 /// One convolution of the program, for the current dims. Pairs are height, width.
@@ -344,7 +395,7 @@ mod tests {
             assert_eq!(name.to_str().expect("ASCII"), format!("{status:?}"));
         }
         assert_eq!(status_name(-1), c"unknown status");
-        assert_eq!(status_name(11), c"unknown status");
+        assert_eq!(status_name(12), c"unknown status");
     }
 
     #[test]

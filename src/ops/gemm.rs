@@ -71,6 +71,8 @@ pub struct Gemm<'a> {
     /// Rows that the choice of kernel looks at: those of the whole product when it is done in
     /// parts, so that all parts run the same code.
     pub rows_in_all: u64,
+    /// Whether K may be summed in slices: then results depend on the choice of kernel.
+    pub sliced: bool,
     /// Left operand. What lies between `k` and the next multiple of 4 of a row may be read.
     pub a: Matrix,
     /// Right operand; rows are padded to a multiple of 4 columns.
@@ -100,7 +102,10 @@ pub fn emit(program: &mut ProgramBuilder<'_>, gemm: &Gemm<'_>) -> Result<u32> {
     if !gemm.b.starts_at_multiples_of_4() {
         return Err(Error::internal(format!("gemm: ragged B {:?}", gemm.b)));
     }
-    let kernel = Kernel::choose(program.limits(), gemm.rows_in_all, gemm.n, gemm.batch);
+    let kernel = match Kernel::sliced(program.limits(), gemm) {
+        Some(kernel) => kernel,
+        None => Kernel::choose(program.limits(), gemm.rows_in_all, gemm.n, gemm.batch),
+    };
     let most = program.limits().max_workgroup_count[2].max(1);
     let mut dispatches = 0;
     for first in (0..gemm.batch).step_by(most as usize) {

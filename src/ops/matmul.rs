@@ -112,6 +112,7 @@ impl Op for Matmul {
                 k: shape.k.into(),
                 batch: shape.batch,
                 rows_in_all: shape.m,
+                sliced: true,
                 a,
                 b,
                 c,

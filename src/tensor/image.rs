@@ -1,6 +1,7 @@
 //! Storage images as plain data: their shape, and what planners may ask a device about them.
 
 use super::Element;
+use crate::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
@@ -43,6 +44,12 @@ pub trait Images: fmt::Debug + Send + Sync {
     /// Bytes that the driver allocates for `image`, alignment of rows and layers included; `None`
     /// where it cannot be made.
     fn allocation_bytes(&self, image: ImageShape) -> Option<u64>;
+
+    /// Why the device could not answer, if that has happened since this was last asked: plans made
+    /// meanwhile rest on nothing.
+    fn take_failure(&self) -> Option<Error> {
+        None
+    }
 }
 
 /// The [`Images`] of one device.

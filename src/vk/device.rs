@@ -1,7 +1,7 @@
 //! The open device: its features and its queue. One per physical device, shared by
 //! all delegates; the last one to go destroys it.
 
-use super::image::ImageFacts;
+use super::image::{DriverImages, ImageFacts, WatchedImages};
 use super::instance::{loader, offers, Instance, Validation, LIFETIME};
 use super::memory::buffer_info;
 use super::physical::{candidate, choose, describe, has_matrix_16x16, timestamp_period, Candidate};
@@ -10,13 +10,15 @@ use super::workspace::Shared;
 use super::{failure, lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
-use crate::tensor::{DeviceImages, DeviceLimits};
+use crate::tensor::{DeviceImages, DeviceLimits, ImageShape};
+use ash::prelude::VkResult;
 use ash::{ext, khr, vk};
 use gpu_allocator::vulkan::{Allocator, AllocatorCreateDesc};
 use std::ffi::{c_char, CString};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 /// An open device.
 pub struct Device {
@@ -31,6 +33,7 @@ pub struct Device {
     queue: Mutex<vk::Queue>,
     names: Option<ext::debug_utils::Device>,
     limits: DeviceLimits,
+    images: Arc<DriverImages>,
     max_bindings: u32,
     timestamp_period_ns: Option<f32>,
     /// Memory types that a buffer and all images can share.
@@ -42,18 +45,62 @@ pub struct Device {
     pub(super) instance: Arc<Instance>,
 }
 
+/// How often, and how far apart, waiting for an idle device is tried when the driver is short of
+/// memory: what was submitted must have ended before its memory is reused.
+const IDLE_ATTEMPTS: u32 = 10;
+const IDLE_PAUSE: Duration = Duration::from_millis(20);
+
 static SHARED: Mutex<Vec<Weak<Device>>> = Mutex::new(Vec::new());
+
+/// Devices that outlive their last delegate because one of them asked for it.
+static KEPT: Mutex<Vec<Arc<Device>>> = Mutex::new(Vec::new());
 
 impl Device {
     /// The device that `options` ask for: an open one if it is still good, else a new one.
     pub fn open(options: &Options) -> Result<Arc<Self>> {
         // Whatever is looked at may be down to this owner: it must end after the guard is gone.
         let mut alive = Vec::new();
-        let _lifetime = lock(&LIFETIME);
-        Self::find_or_create(options, &mut alive)
+        let device = {
+            let _lifetime = lock(&LIFETIME);
+            Self::find_or_create(options, &mut alive)?
+        };
+        let mut kept = lock(&KEPT);
+        // A lost device is kept no longer.
+        let (lost, good): (Vec<_>, Vec<_>) = kept.drain(..).partition(|d| d.is_lost());
+        *kept = good;
+        alive.extend(lost);
+        if options.keep_device && !kept.iter().any(|d| Arc::ptr_eq(d, &device)) {
+            kept.push(device.clone());
+        }
+        drop(kept);
+        Ok(device)
     }
 
-    fn find_or_create(options: &Options, alive: &mut Vec<Arc<Self>>) -> Result<Arc<Self>> {
+    /// Number of devices that are open.
+    pub fn open_count() -> usize {
+        let shared = lock(&SHARED);
+        shared.iter().filter(|d| d.strong_count() > 0).count()
+    }
+
+    /// Lets go of the devices that the option `keep_device` keeps; those in use end with their last
+    /// delegate.
+    pub fn release_kept() {
+        let kept = std::mem::take(&mut *lock(&KEPT));
+        drop(kept);
+    }
+
+    fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// Whether there is the device that `options` ask for. It is not opened: that takes long.
+    pub fn probe(options: &Options) -> Result<()> {
+        let _lifetime = lock(&LIFETIME);
+        Self::find(options).map(|_| ())
+    }
+
+    /// The device that `options` ask for, its index among all, and the queue family to use.
+    fn find(options: &Options) -> Result<(Arc<Instance>, vk::PhysicalDevice, usize, u32)> {
         let validation = if options.validation {
             Validation::On
         } else {
@@ -68,22 +115,31 @@ impl Device {
             .map(|&device| candidate(&instance.handle, device))
             .collect();
         let (index, queue_family) = choose(&candidates, options.device_index)?;
+        Ok((instance, physical[index], index, queue_family))
+    }
+
+    fn find_or_create(options: &Options, alive: &mut Vec<Arc<Self>>) -> Result<Arc<Self>> {
+        let (instance, physical, index, queue_family) = Self::find(options)?;
         let mut shared = lock(&SHARED);
         shared.retain(|weak| weak.strong_count() > 0);
         alive.extend(shared.iter().filter_map(Weak::upgrade));
         let good = |device: &&Arc<Self>| {
-            device.index == index
-                && Arc::ptr_eq(&device.instance, &instance)
-                && !device.lost.load(Ordering::Acquire)
+            device.index == index && Arc::ptr_eq(&device.instance, &instance) && !device.is_lost()
         };
         if let Some(device) = alive.iter().find(good) {
             return Ok(device.clone());
         }
-        let mut device = Self::create(instance, physical[index], index, queue_family)?;
-        let facts = ImageFacts::ask(&device, physical[index]);
+        let mut device = Self::create(instance, physical, index, queue_family)?;
+        let facts = match ImageFacts::ask(&device, physical) {
+            Ok(facts) => facts,
+            Err(error) => {
+                alive.push(Arc::new(device));
+                return Err(error);
+            }
+        };
         device.shared_memory_types = facts.shared_types;
         let device = Arc::new_cyclic(|weak| {
-            device.limits.images = DeviceImages(Arc::new(facts.of(weak.clone())));
+            device.images = Arc::new(facts.of(weak.clone()));
             device
         });
         shared.push(Arc::downgrade(&device));
@@ -137,7 +193,7 @@ impl Device {
             && storage_16bit
             && arithmetic_16bit
             && limits.subgroup_size == 32
-            && has_matrix_16x16(&loader()?, &instance.handle, physical);
+            && has_matrix_16x16(&loader()?, &instance.handle, physical)?;
 
         let mut extensions: Vec<*const c_char> = Vec::new();
         let mut storage16 = vk::PhysicalDevice16BitStorageFeatures::default()
@@ -169,6 +225,8 @@ impl Device {
         let handle = unsafe { instance.handle.create_device(physical, &info, None) }
             .map_err(|e| failure("vkCreateDevice", e))?;
 
+        // SAFETY: as above.
+        let properties = unsafe { instance.handle.get_physical_device_properties(physical) };
         // From here on `handle` must be destroyed by hand until `Self` owns it.
         let parts = Allocator::new(&AllocatorCreateDesc {
             instance: instance.handle.clone(),
@@ -179,7 +237,14 @@ impl Device {
             allocation_sizes: Default::default(),
         })
         .map_err(|e| Error::internal(format!("gpu-allocator: {e}")))
-        .and_then(|allocator| Ok((allocator, granularity(&handle)?, Pipelines::new(&handle)?)));
+        .and_then(|allocator| {
+            let granularity = granularity(&handle)?;
+            Ok((
+                allocator,
+                granularity,
+                Pipelines::new(&handle, &properties)?,
+            ))
+        });
         let (allocator, (granularity_bytes, buffer_types), pipelines) = match parts {
             Ok(parts) => parts,
             Err(error) => {
@@ -213,6 +278,7 @@ impl Device {
             queue_family,
             names,
             limits,
+            images: Arc::default(),
             max_bindings,
             timestamp_period_ns,
             shared_memory_types: buffer_types,
@@ -223,9 +289,23 @@ impl Device {
         })
     }
 
-    /// What planners may know of it.
+    /// What planners may know of it, but for its images.
     pub fn limits(&self) -> &DeviceLimits {
         &self.limits
+    }
+
+    /// What planners may know of it. Every caller has its own view of the images, so that a failure
+    /// of the driver comes to the one who asked.
+    pub fn limits_with_images(&self) -> DeviceLimits {
+        DeviceLimits {
+            images: DeviceImages(Arc::new(WatchedImages::new(self.images.clone()))),
+            ..self.limits.clone()
+        }
+    }
+
+    /// Bytes that the driver allocates for an image; `None` where it makes none.
+    pub(super) fn image_bytes(&self, image: ImageShape) -> Result<Option<u64>> {
+        self.images.allocation_bytes(image)
     }
 
     /// Its name, as the driver gives it.
@@ -246,6 +326,12 @@ impl Device {
     /// Sizes of allocations are multiples of this; at least 1.
     pub fn allocation_granularity_bytes(&self) -> u64 {
         self.granularity_bytes
+    }
+
+    /// Bytes that the driver allocates for a buffer of `size_bytes` (not 0).
+    pub(super) fn required_bytes(&self, size_bytes: u64) -> Result<u64> {
+        let required = requirements(&self.handle, size_bytes);
+        Ok(self.check("vkCreateBuffer", required)?.size)
     }
 
     /// Storage buffers that one dispatch may bind.
@@ -272,8 +358,8 @@ impl Device {
     /// Turns a Vulkan result into ours, and remembers a lost device.
     pub(super) fn check<T>(&self, what: &str, result: ash::prelude::VkResult<T>) -> Result<T> {
         result.map_err(|e| {
-            if e == vk::Result::ERROR_DEVICE_LOST {
-                self.lost.store(true, Ordering::Release);
+            if e == vk::Result::ERROR_DEVICE_LOST && !self.lost.swap(true, Ordering::AcqRel) {
+                log::error!("device {} was lost: {what}", self.index);
             }
             failure(what, e)
         })
@@ -310,12 +396,30 @@ impl Device {
                 .queue_submit(*lock(&self.queue), &submits, fence);
             self.check("vkQueueSubmit", submitted)?;
             let waited = self.handle.wait_for_fences(&[fence], true, u64::MAX);
-            if waited.is_err() {
-                let _queue = lock(&self.queue);
-                let _ = self.handle.device_wait_idle();
+            let waited = self.check("vkWaitForFences", waited);
+            match waited {
+                Ok(()) => Ok(()),
+                Err(error) => self.wait_idle().and(Err(error)),
             }
-            self.check("vkWaitForFences", waited)
         }
+    }
+
+    /// Waits until nothing runs on the device, after another wait has failed. A device that cannot
+    /// even be waited for counts as lost, so that nobody uses it again.
+    fn wait_idle(&self) -> Result<()> {
+        let _queue = lock(&self.queue);
+        for attempt in 1.. {
+            // SAFETY: the device is alive and its queue locked.
+            match unsafe { self.handle.device_wait_idle() } {
+                Ok(()) | Err(vk::Result::ERROR_DEVICE_LOST) => break,
+                Err(_) if attempt < IDLE_ATTEMPTS => std::thread::sleep(IDLE_PAUSE),
+                Err(e) => {
+                    let lost = Err(vk::Result::ERROR_DEVICE_LOST);
+                    return self.check(&format!("vkDeviceWaitIdle gave {e:?}, so"), lost);
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -334,16 +438,20 @@ impl Drop for Device {
 
 /// What a buffer of one byte is rounded up to, and the memory types of buffers.
 fn granularity(device: &ash::Device) -> Result<(u64, u32)> {
+    let requirements = requirements(device, 1).map_err(|e| failure("vkCreateBuffer", e))?;
+    Ok((
+        requirements.size.max(requirements.alignment).max(1),
+        requirements.memory_type_bits,
+    ))
+}
+
+/// What the driver asks for a buffer of `size_bytes` (not 0).
+fn requirements(device: &ash::Device, size_bytes: u64) -> VkResult<vk::MemoryRequirements> {
     // SAFETY: the device is alive; the buffer is destroyed at once and was used by nothing.
     unsafe {
-        let buffer = device
-            .create_buffer(&buffer_info(1), None)
-            .map_err(|e| failure("vkCreateBuffer", e))?;
+        let buffer = device.create_buffer(&buffer_info(size_bytes), None)?;
         let requirements = device.get_buffer_memory_requirements(buffer);
         device.destroy_buffer(buffer, None);
-        Ok((
-            requirements.size.max(requirements.alignment).max(1),
-            requirements.memory_type_bits,
-        ))
+        Ok(requirements)
     }
 }

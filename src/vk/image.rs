@@ -2,7 +2,7 @@
 
 use super::device::Device;
 use super::lock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tensor::{Element, ImageDimensions, ImageShape, Images};
 use ash::vk;
 use std::collections::HashMap;
@@ -124,24 +124,40 @@ fn image_info(shape: ImageShape) -> vk::ImageCreateInfo<'static> {
         .initial_layout(vk::ImageLayout::UNDEFINED)
 }
 
-/// What the driver asks for an image of `shape`; `None` where it makes none.
-fn requirements(device: &ash::Device, shape: ImageShape) -> Option<vk::MemoryRequirements> {
+/// What the driver asks for an image of `shape`; `None` where it makes none, which is said as a
+/// lack of device memory when the image exceeds `max_bytes`.
+fn requirements(
+    device: &Device,
+    shape: ImageShape,
+    max_bytes: u64,
+) -> Result<Option<vk::MemoryRequirements>> {
     // SAFETY: the device is alive; the image is destroyed at once and was used by nothing.
     unsafe {
-        let image = device.create_image(&image_info(shape), None).ok()?;
-        let requirements = device.get_image_memory_requirements(image);
-        device.destroy_image(image, None);
-        Some(requirements)
+        let image = match device.handle.create_image(&image_info(shape), None) {
+            Ok(image) => image,
+            // With alignment it may be larger than its texels.
+            Err(vk::Result::ERROR_OUT_OF_DEVICE_MEMORY) if shape.texel_bytes() >= max_bytes / 4 => {
+                return Ok(None)
+            }
+            Err(error) => return device.check("vkCreateImage", Err(error)),
+        };
+        let requirements = device.handle.get_image_memory_requirements(image);
+        device.handle.destroy_image(image, None);
+        Ok(Some(requirements))
     }
 }
 
 /// Sizes that are remembered; beyond, all are forgotten and asked for again.
 const MAX_REMEMBERED: usize = 4096;
 
+/// The largest extent, and the most bytes.
+type Largest = ([u32; 3], u64);
+
 /// The images of a device, asked for once per shape.
+#[derive(Default)]
 pub(super) struct DriverImages {
-    /// By dimensions and element: the largest extents.
-    extents: HashMap<(ImageDimensions, Element), [u32; 3]>,
+    /// By dimensions and element.
+    largest: HashMap<(ImageDimensions, Element), Largest>,
     /// Memory types that buffers and images can share; 0 when images are not supported.
     shared_types: u32,
     sizes: Mutex<HashMap<ImageShape, Option<u64>>>,
@@ -149,17 +165,32 @@ pub(super) struct DriverImages {
     device: Weak<Device>,
 }
 
-impl std::fmt::Debug for DriverImages {
+/// The same for one caller, who learns why the driver did not answer.
+pub(super) struct WatchedImages {
+    images: Arc<DriverImages>,
+    failure: Mutex<Option<Error>>,
+}
+
+impl WatchedImages {
+    pub(super) fn new(images: Arc<DriverImages>) -> Self {
+        Self {
+            images,
+            failure: Mutex::default(),
+        }
+    }
+}
+
+impl std::fmt::Debug for WatchedImages {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DriverImages")
-            .field("extents", &self.extents)
+        f.debug_struct("WatchedImages")
+            .field("largest", &self.images.largest)
             .finish_non_exhaustive()
     }
 }
 
 /// What is known of a device's images before it is shared.
 pub(super) struct ImageFacts {
-    extents: HashMap<(ImageDimensions, Element), [u32; 3]>,
+    largest: HashMap<(ImageDimensions, Element), Largest>,
     /// Memory types that buffers and images can share.
     pub(super) shared_types: u32,
 }
@@ -167,10 +198,10 @@ pub(super) struct ImageFacts {
 impl ImageFacts {
     /// Asks which images shaders can store, and where they can lie. `device` is open on `physical`
     /// and knows the memory types of buffers.
-    pub(super) fn ask(device: &Device, physical: vk::PhysicalDevice) -> Self {
+    pub(super) fn ask(device: &Device, physical: vk::PhysicalDevice) -> Result<Self> {
         let instance = &device.instance.handle;
         let mut facts = Self {
-            extents: HashMap::new(),
+            largest: HashMap::new(),
             shared_types: device.shared_memory_types,
         };
         for dimensions in [ImageDimensions::Two, ImageDimensions::Three] {
@@ -193,32 +224,38 @@ impl ImageFacts {
                 let storable = format
                     .optimal_tiling_features
                     .contains(vk::FormatFeatureFlags::STORAGE_IMAGE);
+                let limits = match limits {
+                    Ok(limits) if storable => limits,
+                    Ok(_) | Err(vk::Result::ERROR_FORMAT_NOT_SUPPORTED) => continue,
+                    Err(e) => {
+                        return device.check("vkGetPhysicalDeviceImageFormatProperties", Err(e))
+                    }
+                };
                 let smallest = ImageShape {
                     dimensions,
                     extent: [1; 3],
                     element,
                 };
-                let types =
-                    requirements(&device.handle, smallest).map_or(0, |r| r.memory_type_bits);
-                if let (true, Ok(limits)) = (storable, limits) {
-                    // The types of an image do not depend on its extent.
-                    if facts.shared_types & types != 0 {
-                        facts.shared_types &= types;
-                        let most = limits.max_extent;
-                        facts
-                            .extents
-                            .insert((dimensions, element), [most.width, most.height, most.depth]);
-                    }
+                let most_bytes = limits.max_resource_size;
+                // The types of an image do not depend on its extent.
+                let types = requirements(device, smallest, most_bytes)?;
+                let types = types.map_or(0, |r| r.memory_type_bits);
+                if facts.shared_types & types != 0 {
+                    facts.shared_types &= types;
+                    let most = limits.max_extent;
+                    let extent = [most.width, most.height, most.depth];
+                    let key = (dimensions, element);
+                    facts.largest.insert(key, (extent, most_bytes));
                 }
             }
         }
-        facts
+        Ok(facts)
     }
 
     /// The same as planners see it, for the device that `device` will be.
     pub(super) fn of(self, device: Weak<Device>) -> DriverImages {
         DriverImages {
-            extents: self.extents,
+            largest: self.largest,
             shared_types: self.shared_types,
             sizes: Mutex::default(),
             device,
@@ -226,34 +263,52 @@ impl ImageFacts {
     }
 }
 
-impl Images for DriverImages {
-    fn max_extent(&self, dimensions: ImageDimensions, element: Element) -> Option<[u32; 3]> {
-        self.extents.get(&(dimensions, element)).copied()
+impl DriverImages {
+    fn largest(&self, dimensions: ImageDimensions, element: Element) -> Option<Largest> {
+        self.largest.get(&(dimensions, element)).copied()
     }
 
-    fn allocation_bytes(&self, image: ImageShape) -> Option<u64> {
-        let max = self.max_extent(image.dimensions, image.element)?;
-        if image
-            .extent
-            .iter()
-            .zip(max)
-            .any(|(&e, max)| e == 0 || e > max)
-        {
-            return None;
+    /// [`Images::allocation_bytes`], or why the driver did not answer.
+    pub(super) fn allocation_bytes(&self, image: ImageShape) -> Result<Option<u64>> {
+        let Some((max, max_bytes)) = self.largest(image.dimensions, image.element) else {
+            return Ok(None);
+        };
+        let mut extents = image.extent.iter().zip(max);
+        if extents.any(|(&e, max)| e == 0 || e > max) {
+            return Ok(None);
         }
-        let mut sizes = lock(&self.sizes);
-        if let Some(&known) = sizes.get(&image) {
-            return known;
+        if let Some(&known) = lock(&self.sizes).get(&image) {
+            return Ok(known);
         }
-        let device = self.device.upgrade()?;
-        let size = requirements(&device.handle, image)
+        let Some(device) = self.device.upgrade() else {
+            return Ok(None);
+        };
+        let size = requirements(&device, image, max_bytes)?
             .filter(|r| r.memory_type_bits & self.shared_types == self.shared_types)
             .map(|r| r.size);
+        let mut sizes = lock(&self.sizes);
         if sizes.len() >= MAX_REMEMBERED {
             sizes.clear();
         }
         sizes.insert(image, size);
-        drop(sizes);
-        size
+        Ok(size)
+    }
+}
+
+impl Images for WatchedImages {
+    fn max_extent(&self, dimensions: ImageDimensions, element: Element) -> Option<[u32; 3]> {
+        let largest = self.images.largest(dimensions, element);
+        largest.map(|(extent, _)| extent)
+    }
+
+    fn allocation_bytes(&self, image: ImageShape) -> Option<u64> {
+        self.images.allocation_bytes(image).unwrap_or_else(|error| {
+            lock(&self.failure).get_or_insert(error);
+            None
+        })
+    }
+
+    fn take_failure(&self) -> Option<Error> {
+        lock(&self.failure).take()
     }
 }

@@ -3,6 +3,7 @@
 
 use super::device::Device;
 use super::lock;
+use super::usage::{Entry, Promise};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::DeviceClass;
 use ash::vk;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 pub(super) enum Purpose {
     /// Only the device.
     Device,
+    /// The same, for what is uploaded once.
+    Weights,
     /// Only the device, as a buffer and as images in turn.
     Aliased,
     /// The host writes, the device reads in place.
@@ -39,16 +42,20 @@ pub(super) struct Buffer {
     size_bytes: u64,
     allocated_bytes: u64,
     coherent: bool,
+    /// Ends after the memory was freed.
+    entry: Option<Entry>,
     device: Arc<Device>,
 }
 
 impl Buffer {
-    /// A buffer of `size_bytes` (not 0), named `name` for debuggers and layers.
+    /// A buffer of `size_bytes` (not 0), named `name` for debuggers and layers. `promise` is what
+    /// it was promised in, where there is a limit.
     pub(super) fn new(
         device: &Arc<Device>,
         name: &str,
         size_bytes: u64,
         purpose: Purpose,
+        promise: Option<&Promise>,
     ) -> Result<Self> {
         let info = buffer_info(size_bytes);
         // SAFETY: the device is alive; the size is not 0.
@@ -64,10 +71,12 @@ impl Buffer {
             size_bytes,
             allocated_bytes: 0,
             coherent: true,
+            entry: None,
             device: device.clone(),
         };
         device.name_object(handle, name);
         buffer.allocate(name, purpose)?;
+        buffer.entry = Some(Entry::new(purpose, buffer.allocated_bytes, promise));
         Ok(buffer)
     }
 
@@ -301,7 +310,9 @@ fn preferences(purpose: Purpose, class: DeviceClass) -> Vec<Wanted> {
         min_heap_bytes: 0,
     };
     match purpose {
-        Purpose::Device | Purpose::Aliased => vec![plain(P::DEVICE_LOCAL), plain(P::empty())],
+        Purpose::Device | Purpose::Weights | Purpose::Aliased => {
+            vec![plain(P::DEVICE_LOCAL), plain(P::empty())]
+        }
         Purpose::HostToDevice => {
             // Where host and device share their memory, any window is large enough.
             let shared = matches!(class, DeviceClass::Integrated | DeviceClass::Cpu);

@@ -1,5 +1,6 @@
 //! Physical devices: which one to take, and what it can do.
 
+use super::failure;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::{DeviceClass, DeviceImages, DeviceLimits, NoImages};
 use ash::{khr, vk};
@@ -152,17 +153,18 @@ pub(super) fn has_matrix_16x16(
     entry: &ash::Entry,
     instance: &ash::Instance,
     physical: vk::PhysicalDevice,
-) -> bool {
+) -> Result<bool> {
     let functions = khr::cooperative_matrix::Instance::new(entry, instance);
     // SAFETY: `physical` was enumerated from `instance` and offers the extension.
-    let kinds = unsafe { functions.get_physical_device_cooperative_matrix_properties(physical) };
-    kinds.unwrap_or_default().iter().any(|kind| {
+    let kinds = unsafe { functions.get_physical_device_cooperative_matrix_properties(physical) }
+        .map_err(|e| failure("vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR", e))?;
+    Ok(kinds.iter().any(|kind| {
         use vk::ComponentTypeKHR as T;
         (kind.m_size, kind.n_size, kind.k_size) == (16, 16, 16)
             && (kind.a_type, kind.b_type) == (T::FLOAT16, T::FLOAT16)
             && (kind.c_type, kind.result_type) == (T::FLOAT32, T::FLOAT32)
             && kind.scope == vk::ScopeKHR::SUBGROUP
-    })
+    }))
 }
 
 #[cfg(test)]

@@ -1,13 +1,20 @@
 //! Compute pipelines, made once per device and shared by all delegates on it.
 
+use super::cache_file::Identity;
 use super::device::Device;
+use super::pipeline_cache::identity;
 use super::{failure, lock};
 use crate::error::{Error, Result};
 use crate::program::{Dispatch, Program};
 use crate::shader::{BindingKind, Shader};
 use ash::vk;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::panic::resume_unwind;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Mutex;
+use std::thread;
+use std::time::Instant;
 
 /// What recording needs of one dispatch's kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,33 +37,43 @@ pub(super) fn descriptor_type(kind: BindingKind) -> vk::DescriptorType {
 
 /// All pipelines of a device. They live as long as it does.
 pub(super) struct Pipelines {
-    cache: vk::PipelineCache,
-    made: Mutex<Made>,
+    /// What caches in files must be of.
+    pub(super) identity: Identity,
+    pub(super) made: Mutex<Made>,
 }
 
 #[derive(Default)]
-struct Made {
+pub(super) struct Made {
+    /// Only used under the lock that guards all of this.
+    pub(super) cache: vk::PipelineCache,
+    /// The files whose caches were taken over, and the pipelines that each has.
+    pub(super) files: HashMap<PathBuf, BTreeSet<u64>>,
     modules: HashMap<Shader, vk::ShaderModule>,
     set_layouts: HashMap<Bindings, vk::DescriptorSetLayout>,
     /// By bindings and number of push words.
     layouts: HashMap<(Bindings, u32), vk::PipelineLayout>,
-    pipelines: HashMap<(Shader, Vec<u32>), vk::Pipeline>,
+    pub(super) pipelines: HashMap<(Shader, Vec<u32>), vk::Pipeline>,
 }
 
 impl Pipelines {
-    pub(super) fn new(device: &ash::Device) -> Result<Self> {
+    pub(super) fn new(
+        device: &ash::Device,
+        properties: &vk::PhysicalDeviceProperties,
+    ) -> Result<Self> {
         let info = vk::PipelineCacheCreateInfo::default();
         // SAFETY: the device is alive.
         let cache = unsafe { device.create_pipeline_cache(&info, None) }
             .map_err(|e| failure("vkCreatePipelineCache", e))?;
         Ok(Self {
-            cache,
-            made: Mutex::default(),
+            identity: identity(properties),
+            made: Mutex::new(Made {
+                cache,
+                ..Made::default()
+            }),
         })
     }
 
-    /// The pipeline of every dispatch of `program`; the missing ones are made in one batch, which
-    /// lets drivers compile them in parallel.
+    /// The pipeline of every dispatch of `program`; the missing ones are made on several threads.
     pub(super) fn of(device: &Device, program: &Program) -> Result<Vec<Bound>> {
         for (at, dispatch) in program.dispatches.iter().enumerate() {
             check(device, program, dispatch).map_err(|e| {
@@ -74,7 +91,7 @@ impl Pipelines {
             }
         }
         if !missing.is_empty() {
-            this.make(device, &mut made, &missing)?;
+            make(device, &mut made, &missing)?;
         }
         let lost = || Error::internal("a pipeline is missing after it was made");
         program
@@ -90,78 +107,6 @@ impl Pipelines {
                 })
             })
             .collect()
-    }
-
-    fn make(&self, device: &Device, made: &mut Made, missing: &[(Shader, &[u32])]) -> Result<()> {
-        let mut parts = Vec::with_capacity(missing.len());
-        for &(shader, _) in missing {
-            parts.push((made.module(device, shader)?, made.layout(device, shader)?));
-        }
-        let longest = missing
-            .iter()
-            .map(|(_, spec)| spec.len())
-            .max()
-            .unwrap_or(0);
-        let entries: Vec<vk::SpecializationMapEntry> = (0u32..)
-            .take(longest)
-            .map(|id| vk::SpecializationMapEntry {
-                constant_id: id,
-                offset: id * 4,
-                size: 4,
-            })
-            .collect();
-        let data: Vec<Vec<u8>> = missing
-            .iter()
-            .map(|(_, spec)| spec.iter().flat_map(|word| word.to_ne_bytes()).collect())
-            .collect();
-        let specializations: Vec<vk::SpecializationInfo<'_>> = missing
-            .iter()
-            .zip(&data)
-            .map(|((_, spec), data)| {
-                vk::SpecializationInfo::default()
-                    .map_entries(&entries[..spec.len()])
-                    .data(data)
-            })
-            .collect();
-        let infos: Vec<vk::ComputePipelineCreateInfo<'_>> = parts
-            .iter()
-            .zip(&specializations)
-            .map(|(&(module, layout), specialization)| {
-                let stage = vk::PipelineShaderStageCreateInfo::default()
-                    .stage(vk::ShaderStageFlags::COMPUTE)
-                    .module(module)
-                    .name(c"main")
-                    .specialization_info(specialization);
-                vk::ComputePipelineCreateInfo::default()
-                    .stage(stage)
-                    .layout(layout)
-            })
-            .collect();
-        // SAFETY: modules and layouts belong to this device; all borrowed data outlives the call.
-        let created = unsafe {
-            device
-                .handle
-                .create_compute_pipelines(self.cache, &infos, None)
-        };
-        let pipelines = match created {
-            Ok(pipelines) => pipelines,
-            Err((partial, result)) => {
-                for pipeline in partial {
-                    // SAFETY: made just now and used by nothing; null is ignored.
-                    unsafe { device.handle.destroy_pipeline(pipeline, None) };
-                }
-                let names: Vec<&str> = missing.iter().map(|(s, _)| s.info().name).collect();
-                return device
-                    .check("vkCreateComputePipelines", Err(result))
-                    .map_err(|e| e.context(names.join(", ")));
-            }
-        };
-        log::debug!("made {} pipelines", pipelines.len());
-        for (&(shader, spec), pipeline) in missing.iter().zip(pipelines) {
-            device.name_object(pipeline, &format!("etvk {} {spec:?}", shader.info().name));
-            made.pipelines.insert((shader, spec.to_vec()), pipeline);
-        }
-        Ok(())
     }
 
     /// Destroys everything; nothing may be used afterwards.
@@ -185,8 +130,153 @@ impl Pipelines {
             for module in made.modules.into_values() {
                 device.destroy_shader_module(module, None);
             }
-            device.destroy_pipeline_cache(std::mem::take(&mut self.cache), None);
+            device.destroy_pipeline_cache(made.cache, None);
         }
+    }
+}
+
+/// Makes the pipelines `missing`: all of them, or none.
+fn make(device: &Device, made: &mut Made, missing: &[(Shader, &[u32])]) -> Result<()> {
+    let mut parts = Vec::with_capacity(missing.len());
+    for &(shader, _) in missing {
+        parts.push((made.module(device, shader)?, made.layout(device, shader)?));
+    }
+    let longest = missing
+        .iter()
+        .map(|(_, spec)| spec.len())
+        .max()
+        .unwrap_or(0);
+    let entries: Vec<vk::SpecializationMapEntry> = (0u32..)
+        .take(longest)
+        .map(|id| vk::SpecializationMapEntry {
+            constant_id: id,
+            offset: id * 4,
+            size: 4,
+        })
+        .collect();
+    let data: Vec<Vec<u8>> = missing
+        .iter()
+        .map(|(_, spec)| spec.iter().flat_map(|word| word.to_ne_bytes()).collect())
+        .collect();
+    let specializations: Vec<vk::SpecializationInfo<'_>> = missing
+        .iter()
+        .zip(&data)
+        .map(|((_, spec), data)| {
+            vk::SpecializationInfo::default()
+                .map_entries(&entries[..spec.len()])
+                .data(data)
+        })
+        .collect();
+    let infos: Vec<vk::ComputePipelineCreateInfo<'_>> = parts
+        .iter()
+        .zip(&specializations)
+        .map(|(&(module, layout), specialization)| {
+            let stage = vk::PipelineShaderStageCreateInfo::default()
+                .stage(vk::ShaderStageFlags::COMPUTE)
+                .module(module)
+                .name(c"main")
+                .specialization_info(specialization);
+            vk::ComputePipelineCreateInfo::default()
+                .stage(stage)
+                .layout(layout)
+        })
+        .collect();
+    let started = Instant::now();
+    let (pipelines, threads) = create(device, made.cache, &infos).map_err(|(at, result)| {
+        let error = device
+            .check::<()>("vkCreateComputePipelines", Err(result))
+            .err();
+        let error = error.unwrap_or_else(|| Error::internal("vkCreateComputePipelines"));
+        match missing.get(at) {
+            Some((shader, spec)) => error.context(format!("{} {spec:?}", shader.info().name)),
+            None => error,
+        }
+    })?;
+    log::debug!(
+        "made {} pipelines on {threads} threads in {:.1} ms",
+        pipelines.len(),
+        started.elapsed().as_secs_f64() * 1e3
+    );
+    for (&(shader, spec), pipeline) in missing.iter().zip(pipelines) {
+        device.name_object(pipeline, &format!("etvk {} {spec:?}", shader.info().name));
+        made.pipelines.insert((shader, spec.to_vec()), pipeline);
+    }
+    Ok(())
+}
+
+/// The pipelines of `infos`, and how many threads made them; or which of them the driver refused
+/// first, and why. Drivers compile in the call, so threads share the work: each takes the next one
+/// that nobody has. They stop at a failure; everything before it was taken earlier and ends, so
+/// that which failure is told does not depend on timing.
+fn create(
+    device: &Device,
+    cache: vk::PipelineCache,
+    infos: &[vk::ComputePipelineCreateInfo<'_>],
+) -> std::result::Result<(Vec<vk::Pipeline>, usize), (usize, vk::Result)> {
+    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let work = || {
+        let mut done = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(info) = infos.get(at) else {
+                break;
+            };
+            let started = Instant::now();
+            // SAFETY: modules and layouts belong to this device; all borrowed data outlives the
+            // call. Threads may use one cache: it synchronizes itself.
+            let created = unsafe {
+                device
+                    .handle
+                    .create_compute_pipelines(cache, std::slice::from_ref(info), None)
+            };
+            log::trace!(
+                "pipeline {at}: {:.1} ms",
+                started.elapsed().as_secs_f64() * 1e3
+            );
+            let created = created.map_err(|(partial, result)| {
+                destroy(device, partial);
+                stop.store(true, Ordering::Relaxed);
+                result
+            });
+            let first = |made: Vec<vk::Pipeline>| made.first().copied().unwrap_or_default();
+            done.push((at, created.map(first)));
+        }
+        done
+    };
+    let most = thread::available_parallelism().map_or(1, usize::from);
+    let mut threads = 1;
+    let mut results = thread::scope(|scope| {
+        // Where no thread can be had, this one does the work.
+        let helpers: Vec<_> = (1..most.min(infos.len()))
+            .map_while(|_| {
+                let builder = thread::Builder::new().name("etvk pipelines".into());
+                builder.spawn_scoped(scope, work).ok()
+            })
+            .collect();
+        threads += helpers.len();
+        let mut results = work();
+        for helper in helpers {
+            results.extend(helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        results
+    });
+    results.sort_unstable_by_key(|&(at, _)| at);
+    match results.iter().find_map(|&(at, r)| Some((at, r.err()?))) {
+        None => Ok((
+            results.into_iter().filter_map(|(_, r)| r.ok()).collect(),
+            threads,
+        )),
+        Some(refused) => {
+            destroy(device, results.into_iter().filter_map(|(_, r)| r.ok()));
+            Err(refused)
+        }
+    }
+}
+
+fn destroy(device: &Device, pipelines: impl IntoIterator<Item = vk::Pipeline>) {
+    for pipeline in pipelines {
+        // SAFETY: made just now and used by nothing; null is ignored.
+        unsafe { device.handle.destroy_pipeline(pipeline, None) };
     }
 }
 

@@ -113,13 +113,13 @@ impl Recording {
 
     /// Nanoseconds that each dispatch took in the last run, from the end of the one before it;
     /// empty when nothing was timed or nothing ran.
-    pub fn times_ns(&self) -> Vec<f64> {
+    pub fn times_ns(&self) -> Result<Vec<f64>> {
         let Some(period) = self.device.timestamp_period_ns() else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let mut ticks = vec![0u64; usize::try_from(self.query_count).unwrap_or(0)];
         if ticks.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         // SAFETY: the pool has as many queries; no run of this recording is under way, because
         // whoever submits it waits.
@@ -131,13 +131,14 @@ impl Recording {
                 vk::QueryResultFlags::TYPE_64,
             )
         };
-        if read.is_err() {
-            return Vec::new();
+        if read == Err(vk::Result::NOT_READY) {
+            return Ok(Vec::new());
         }
-        ticks
-            .windows(2)
+        self.device.check("vkGetQueryPoolResults", read)?;
+        let pairs = ticks.windows(2);
+        Ok(pairs
             .map(|pair| pair[1].wrapping_sub(pair[0]) as f64 * f64::from(period))
-            .collect()
+            .collect())
     }
 
     fn stamp(&self, query: usize) {
@@ -165,7 +166,7 @@ impl Recording {
             if self.images.contains_key(&shape) {
                 continue;
             }
-            let needs = self.device.limits().images.0.allocation_bytes(shape);
+            let needs = self.device.image_bytes(shape)?;
             let memory = (source.buffer_of)(Region::Workspace)
                 .filter(|w| needs.is_some_and(|needs| needs <= w.allocated_bytes()))
                 .ok_or_else(|| {

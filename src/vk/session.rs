@@ -1,15 +1,22 @@
 //! The device memory of one delegate, and running programs in it.
 
+mod limit;
+
 use super::device::Device;
 use super::memory::{Buffer, Purpose};
+use super::pipeline::Pipelines;
 use super::record::{Recording, Slot, Source, Timing};
-use super::upload::{Fence, Uploader};
+use super::upload::{self, Fence, Uploader};
+use super::usage::Promise;
 use super::workspace::{Held, Lease, Sharing};
 use crate::error::{Error, Result};
 use crate::memory::{MemoryPlan, Place, Region};
 use crate::program::{BufferId, BufferKind, Program, Upload};
 use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::sync::{Arc, MutexGuard};
+use std::thread;
+use std::time::Instant;
 
 /// Device memory by kind, as the driver allocated it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +52,27 @@ pub struct Session {
     constants: HashMap<Upload, Place>,
     fence: Fence,
     timing: Timing,
+    memory_limit_bytes: Option<u64>,
+    pipelines_ms: f64,
     device: Arc<Device>,
+}
+
+/// What a session's memory is subject to.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// With whom the workspace is shared.
+    pub sharing: Sharing,
+    /// Most device memory that all delegates of the process may have with this one.
+    pub memory_limit_bytes: Option<u64>,
+}
+
+impl From<Sharing> for Terms {
+    fn from(sharing: Sharing) -> Self {
+        Self {
+            sharing,
+            memory_limit_bytes: None,
+        }
+    }
 }
 
 /// What a session owns alone.
@@ -62,8 +89,8 @@ fn traits_of(region: Region) -> (&'static str, Purpose) {
     match region {
         Region::Arena => ("etvk arena", Purpose::Device),
         Region::Workspace => ("etvk workspace", Purpose::Aliased),
-        Region::Constants => ("etvk constants", Purpose::Device),
-        Region::States => ("etvk states", Purpose::Device),
+        Region::Constants => ("etvk constants", Purpose::Weights),
+        Region::States => ("etvk states", Purpose::Weights),
         Region::Inputs => ("etvk inputs", Purpose::HostToDevice),
         Region::Outputs => ("etvk outputs", Purpose::DeviceToHost),
     }
@@ -90,10 +117,36 @@ impl Session {
     pub fn create(
         device: &Arc<Device>,
         (program, plan): (&Program, &MemoryPlan),
-        sharing: Sharing,
+        terms: impl Into<Terms>,
         read: ReadConstant<'_>,
     ) -> Result<Self> {
+        let terms = terms.into();
         device.alive()?;
+        // Drivers take their time to compile: meanwhile constants are packed and copied.
+        let making = || {
+            let started = Instant::now();
+            Pipelines::of(device, program).map(|_| started.elapsed().as_secs_f64() * 1e3)
+        };
+        thread::scope(|scope| {
+            let builder = thread::Builder::new().name("etvk pipelines".into());
+            let beside = builder.spawn_scoped(scope, making);
+            let filled = Self::fill(device, (program, plan), terms, read);
+            // Where there is no thread for it, recording makes them.
+            let made = beside.map_or(Ok(0.0), |thread| {
+                thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+            });
+            let mut session = filled?;
+            session.pipelines_ms = made?;
+            Ok(session)
+        })
+    }
+
+    fn fill(
+        device: &Arc<Device>,
+        (program, plan): (&Program, &MemoryPlan),
+        terms: Terms,
+        read: ReadConstant<'_>,
+    ) -> Result<Self> {
         let fence = Fence::new(device)?;
         let mut session = Self {
             regions: Default::default(),
@@ -101,26 +154,52 @@ impl Session {
             constants: HashMap::new(),
             fence,
             timing: Timing::Off,
+            memory_limit_bytes: terms.memory_limit_bytes,
+            pipelines_ms: 0.0,
             device: device.clone(),
         };
         if plan.workspace_bytes > 0 {
-            session.workspace = Some(Lease::new(device, plan.workspace_bytes, sharing)?);
+            session.workspace = Some(Lease::new(device, plan.workspace_bytes, terms.sharing));
         }
-        for (slot, region) in REGIONS.into_iter().enumerate() {
-            session.regions[slot] = session.allocate(region, plan.region_bytes(region))?;
+        let spare_bytes = session.promise_all(plan)?;
+        let (promise, spare_bytes) = spare_bytes.unzip();
+        let promise = promise.as_ref();
+        // What is uploaded goes first: its staging has gone when the rest is allocated.
+        for uploaded in [true, false] {
+            for (slot, region) in REGIONS.into_iter().enumerate() {
+                if matches!(region, Region::Constants | Region::States) == uploaded {
+                    let size_bytes = plan.region_bytes(region);
+                    session.regions[slot] = session.allocate(region, size_bytes, promise)?;
+                }
+            }
+            if uploaded {
+                for region in [Region::Constants, Region::States] {
+                    session.upload(region, program, plan, (spare_bytes, promise), read)?;
+                }
+            }
         }
-        for region in [Region::Constants, Region::States] {
-            session.upload(region, program, plan, read)?;
+        if let Some(lease) = &session.workspace {
+            lease.allocate(promise)?;
         }
         Ok(session)
     }
 
-    fn allocate(&self, region: Region, size_bytes: u64) -> Result<Option<Buffer>> {
+    /// How long making the pipelines took at load, beside everything else.
+    pub fn pipelines_ms(&self) -> f64 {
+        self.pipelines_ms
+    }
+
+    fn allocate(
+        &self,
+        region: Region,
+        size_bytes: u64,
+        promise: Option<&Promise>,
+    ) -> Result<Option<Buffer>> {
         if size_bytes == 0 {
             return Ok(None);
         }
         let (name, purpose) = traits_of(region);
-        Buffer::new(&self.device, name, size_bytes, purpose).map(Some)
+        Buffer::new(&self.device, name, size_bytes, purpose, promise).map(Some)
     }
 
     fn upload(
@@ -128,12 +207,16 @@ impl Session {
         region: Region,
         program: &Program,
         plan: &MemoryPlan,
+        (spare_bytes, promise): (Option<u64>, Option<&Promise>),
         read: ReadConstant<'_>,
     ) -> Result<()> {
         let Some(target) = buffer_in(&self.regions, region) else {
             return Ok(());
         };
-        let mut uploader = Uploader::new(&self.device, &self.fence, target)?;
+        let mut uploader = {
+            let staging_bytes = upload::staging_bytes(target.size_bytes(), spare_bytes);
+            Uploader::new(&self.device, &self.fence, target, staging_bytes, promise)?
+        };
         for (buffer, place) in program.buffers.iter().zip(&plan.places) {
             let index = match buffer.kind {
                 BufferKind::Constant(index) | BufferKind::State(index)
@@ -173,6 +256,7 @@ impl Session {
     pub fn prepare(&self, program: &Program, plan: &MemoryPlan) -> Result<Prepared> {
         self.device.alive()?;
         let mut larger: [Option<Buffer>; REGIONS.len()] = Default::default();
+        let promise = self.promise_larger(plan)?;
         for (slot, region) in REGIONS.into_iter().enumerate() {
             let has = self.regions[slot].as_ref().map_or(0, Buffer::size_bytes);
             let needs = plan.region_bytes(region);
@@ -187,7 +271,7 @@ impl Session {
                     log::warn!(
                         "{region:?} grows from {has} to {needs} bytes for other input sizes"
                     );
-                    larger[slot] = self.allocate(region, needs)?;
+                    larger[slot] = self.allocate(region, needs, promise.as_ref())?;
                 }
                 _ => {}
             }
@@ -311,6 +395,15 @@ impl Session {
             .bytes_mut()?
             .get_mut(range)
             .ok_or_else(|| Error::internal("input lies outside its memory"))
+    }
+
+    /// Sets all inputs to zero.
+    pub fn clear_inputs(&mut self) -> Result<()> {
+        let slot = REGIONS.iter().position(|&r| r == Region::Inputs);
+        match slot.and_then(|slot| self.regions[slot].as_mut()) {
+            Some(inputs) => inputs.bytes_mut().map(|bytes| bytes.fill(0)),
+            None => Ok(()),
+        }
     }
 
     /// The staging bytes of output buffer `id`, as the last run left them.

@@ -216,7 +216,7 @@ fn larger_plans_move_memory_and_unknown_constants_are_refused() {
         .expect("never uploaded");
     assert_eq!(error.kind, ErrorKind::Internal);
     let mut workspace = program;
-    workspace.buffers[1].kind = BufferKind::Workspace;
+    workspace.buffers[1].kind = BufferKind::Workspace(0);
     let plan = plan_memory(&workspace, device.limits()).expect("plan");
     let error = session
         .prepare(&workspace, &plan)
@@ -243,17 +243,20 @@ fn a_dispatch_that_vulkan_would_leave_undefined_is_refused() {
         (&|d| d.workgroups[2] = 0, "0] workgroups"),
         (&|d| d.workgroups[1] = u32::MAX, "limit"),
     ];
+    let loaded = load(&device, Access::Write).expect("load");
     for (change, names) in changes {
         let mut program = program(Access::Write);
         change(&mut program.dispatches[1]);
         let plan = plan_memory(&program, device.limits()).expect("plan");
-        let session =
-            Session::create(&device, (&program, &plan), Sharing::Alone, &halves).expect("memory");
-        let error = session.prepare(&program, &plan).err().expect(names);
-        assert!(
-            error.message.contains(names) && error.message.contains("dispatch 1"),
-            "{error}"
-        );
+        let created = Session::create(&device, (&program, &plan), Sharing::Alone, &halves);
+        let prepared = loaded.session.prepare(&program, &plan);
+        for error in [created.err(), prepared.err()] {
+            let error = error.expect(names);
+            assert!(
+                error.message.contains(names) && error.message.contains("dispatch 1"),
+                "{error}"
+            );
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use super::device::Device;
 use super::memory::{Buffer, Purpose};
 use super::record::{barrier, command_buffer, Edge};
+use super::usage::Promise;
 use crate::constant::Pack;
 use crate::error::{Error, Result};
 use ash::vk;
@@ -11,6 +12,18 @@ use std::sync::Arc;
 
 /// Size of the staging buffer, for constants larger than that.
 const STAGING_BYTES: u64 = 4 << 20;
+
+/// The same where memory has a limit and the rest of the delegate takes less than it.
+const SMALL_STAGING_BYTES: u64 = 64 << 10;
+
+/// Size of the staging buffer for a target of `target_bytes`. `spare_bytes` is what is allocated
+/// after the upload, where there is a limit: the staging buffer has gone by then and should not
+/// need more.
+pub(super) fn staging_bytes(target_bytes: u64, spare_bytes: Option<u64>) -> u64 {
+    let most = spare_bytes.map_or(STAGING_BYTES, |spare| spare / 16 * 16);
+    let most = most.clamp(SMALL_STAGING_BYTES, STAGING_BYTES);
+    most.min(target_bytes.next_multiple_of(16))
+}
 
 /// A fence that is destroyed with its owner.
 pub(super) struct Fence {
@@ -55,9 +68,11 @@ impl<'a> Uploader<'a> {
         device: &'a Arc<Device>,
         fence: &'a Fence,
         target: &'a Buffer,
+        staging_bytes: u64,
+        promise: Option<&Promise>,
     ) -> Result<Self> {
-        let staging_bytes = STAGING_BYTES.min(target.size_bytes().next_multiple_of(16));
-        let staging = Buffer::new(device, "etvk upload", staging_bytes, Purpose::Upload)?;
+        let (name, purpose) = ("etvk upload", Purpose::Upload);
+        let staging = Buffer::new(device, name, staging_bytes, purpose, promise)?;
         let (command_pool, commands) = command_buffer(device)?;
         let (used_bytes, copies) = (0, Vec::new());
         Ok(Self {
@@ -108,7 +123,7 @@ impl<'a> Uploader<'a> {
             let slice = range
                 .and_then(|(start, end)| self.staging.bytes_mut().ok()?.get_mut(start..end))
                 .ok_or_else(|| Error::internal("staging is not mapped"))?;
-            pack.write(source, first, slice);
+            pack.write_parallel(source, first, slice);
             self.copies.push(vk::BufferCopy {
                 src_offset: start,
                 dst_offset: offset_bytes + first * element,

@@ -4,6 +4,7 @@
 use super::device::Device;
 use super::lock;
 use super::memory::{Buffer, Purpose};
+use super::usage::Promise;
 use crate::error::Result;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
@@ -46,28 +47,42 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// A workspace of at least `need_bytes` (not 0). One that is there and too small is replaced:
-    /// nobody is using it while it is locked, and the old one goes first, since both at once would
-    /// exceed the budget.
-    pub(super) fn new(device: &Arc<Device>, need_bytes: u64, sharing: Sharing) -> Result<Self> {
+    /// A right to a workspace of at least `need_bytes` (not 0), which [`Lease::allocate`] makes.
+    pub(super) fn new(device: &Arc<Device>, need_bytes: u64, sharing: Sharing) -> Self {
         let workspace = match sharing {
             Sharing::Alone => Arc::new(Workspace::new()),
             Sharing::Budget(budget_bytes) => join(&device.workspaces, budget_bytes),
         };
         let user = {
             let mut held = lock(&workspace.held);
-            held.ensure(device, need_bytes)?;
             let user = held.next_user;
             held.next_user += 1;
             held.users.push(user);
             user
         };
-        Ok(Self {
+        Self {
             workspace,
             user,
             need_bytes,
             device: device.clone(),
-        })
+        }
+    }
+
+    /// What the workspace has to grow by; it does not shrink as long as the lease lives.
+    pub(super) fn growth_bytes(&self) -> Result<u64> {
+        let held = lock(&self.workspace.held);
+        let has = held.buffer().filter(|b| b.size_bytes() >= self.need_bytes);
+        if has.is_some() {
+            return Ok(0);
+        }
+        let needs = self.device.required_bytes(self.need_bytes)?;
+        Ok(needs.saturating_sub(held.buffer().map_or(0, Buffer::allocated_bytes)))
+    }
+
+    /// Makes the workspace. One that is there and too small is replaced: nobody is using it while
+    /// it is locked, and the old one goes first, since both at once would exceed the budget.
+    pub(super) fn allocate(&self, promise: Option<&Promise>) -> Result<()> {
+        lock(&self.workspace.held).ensure(&self.device, self.need_bytes, promise)
     }
 
     /// What it was made for.
@@ -78,7 +93,7 @@ impl Lease {
     /// Waits until nobody else uses the workspace, which is then large enough.
     pub(super) fn lock(&self) -> Result<MutexGuard<'_, Held>> {
         let mut held = lock(&self.workspace.held);
-        held.ensure(&self.device, self.need_bytes)?;
+        held.ensure(&self.device, self.need_bytes, None)?;
         Ok(held)
     }
 
@@ -128,12 +143,20 @@ impl Held {
         self.generation
     }
 
-    fn ensure(&mut self, device: &Arc<Device>, need_bytes: u64) -> Result<()> {
+    fn ensure(
+        &mut self,
+        device: &Arc<Device>,
+        need_bytes: u64,
+        promise: Option<&Promise>,
+    ) -> Result<()> {
         let has_bytes = self.buffer().map_or(0, Buffer::size_bytes);
         if has_bytes >= need_bytes {
             return Ok(());
         }
-        let make = |size_bytes| Buffer::new(device, "etvk workspace", size_bytes, Purpose::Aliased);
+        let make = |size_bytes| {
+            let name = "etvk workspace";
+            Buffer::new(device, name, size_bytes, Purpose::Aliased, promise)
+        };
         self.buffer = None;
         self.generation += 1;
         match make(need_bytes) {

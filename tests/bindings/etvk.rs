@@ -15,6 +15,7 @@ pub const ETVK_STATUS_NO_DEVICE : etvk_status = 7 ;
 pub const ETVK_STATUS_DEVICE_LOST : etvk_status = 8 ;
 pub const ETVK_STATUS_INTERNAL : etvk_status = 9 ;
 pub const ETVK_STATUS_PANIC : etvk_status = 10 ;
+pub const ETVK_STATUS_TIMEOUT : etvk_status = 11 ;
 pub type etvk_status = i32 ;
 pub const ETVK_DTYPE_BOOL : etvk_dtype = 0 ;
 pub const ETVK_DTYPE_UINT8 : etvk_dtype = 1 ;
@@ -33,7 +34,15 @@ pub const ETVK_CONV_DEPTHWISE : etvk_conv_algorithm = 1 ;
 pub const ETVK_CONV_DIRECT : etvk_conv_algorithm = 2 ;
 pub const ETVK_CONV_IM2COL : etvk_conv_algorithm = 3 ;
 pub const ETVK_CONV_IMPLICIT : etvk_conv_algorithm = 4 ;
+pub const ETVK_CONV_WINOGRAD : etvk_conv_algorithm = 5 ;
 pub type etvk_conv_algorithm = u32 ;
+pub const ETVK_LOG_OFF : etvk_log_level = 0 ;
+pub const ETVK_LOG_ERROR : etvk_log_level = 1 ;
+pub const ETVK_LOG_WARN : etvk_log_level = 2 ;
+pub const ETVK_LOG_INFO : etvk_log_level = 3 ;
+pub const ETVK_LOG_DEBUG : etvk_log_level = 4 ;
+pub const ETVK_LOG_TRACE : etvk_log_level = 5 ;
+pub type etvk_log_level = u32 ;
 # [repr (C)] # [derive (Debug)] pub struct etvk_delegate { _unused : [u8 ;
 0] , }
 # [repr (C)] # [derive (Debug , Copy , Clone)] pub struct etvk_option { pub key : * const :: core :: ffi :: c_char , pub value : * const :: core :: ffi :: c_char , }
@@ -41,6 +50,21 @@ pub type etvk_conv_algorithm = u32 ;
 ["Alignment of etvk_option"] [:: core :: mem :: align_of :: < etvk_option > () - 8usize] ;
 ["Offset of field: etvk_option::key"] [:: core :: mem :: offset_of ! (etvk_option , key) - 0usize] ;
 ["Offset of field: etvk_option::value"] [:: core :: mem :: offset_of ! (etvk_option , value) - 8usize] ;
+}
+;
+pub type etvk_log_callback = :: core :: option :: Option < unsafe extern "C" fn (context : * mut :: core :: ffi :: c_void , level : u32 , message : * const :: core :: ffi :: c_char) > ;
+# [repr (C)] # [derive (Debug , Copy , Clone)] pub struct etvk_process_memory { pub workspace_bytes : u64 , pub activation_bytes : u64 , pub weight_bytes : u64 , pub staging_bytes : u64 , pub driver_bytes : u64 , pub driver_allocations : u64 , pub peak_driver_bytes : u64 , pub delegates : u64 , pub devices : u64 , }
+# [allow (clippy :: unnecessary_operation , clippy :: identity_op)] const _ : () = { ["Size of etvk_process_memory"] [:: core :: mem :: size_of :: < etvk_process_memory > () - 72usize] ;
+["Alignment of etvk_process_memory"] [:: core :: mem :: align_of :: < etvk_process_memory > () - 8usize] ;
+["Offset of field: etvk_process_memory::workspace_bytes"] [:: core :: mem :: offset_of ! (etvk_process_memory , workspace_bytes) - 0usize] ;
+["Offset of field: etvk_process_memory::activation_bytes"] [:: core :: mem :: offset_of ! (etvk_process_memory , activation_bytes) - 8usize] ;
+["Offset of field: etvk_process_memory::weight_bytes"] [:: core :: mem :: offset_of ! (etvk_process_memory , weight_bytes) - 16usize] ;
+["Offset of field: etvk_process_memory::staging_bytes"] [:: core :: mem :: offset_of ! (etvk_process_memory , staging_bytes) - 24usize] ;
+["Offset of field: etvk_process_memory::driver_bytes"] [:: core :: mem :: offset_of ! (etvk_process_memory , driver_bytes) - 32usize] ;
+["Offset of field: etvk_process_memory::driver_allocations"] [:: core :: mem :: offset_of ! (etvk_process_memory , driver_allocations) - 40usize] ;
+["Offset of field: etvk_process_memory::peak_driver_bytes"] [:: core :: mem :: offset_of ! (etvk_process_memory , peak_driver_bytes) - 48usize] ;
+["Offset of field: etvk_process_memory::delegates"] [:: core :: mem :: offset_of ! (etvk_process_memory , delegates) - 56usize] ;
+["Offset of field: etvk_process_memory::devices"] [:: core :: mem :: offset_of ! (etvk_process_memory , devices) - 64usize] ;
 }
 ;
 pub type etvk_named_data_get = :: core :: option :: Option < unsafe extern "C" fn (context : * mut :: core :: ffi :: c_void , key : * const :: core :: ffi :: c_char , data : * mut * const :: core :: ffi :: c_void , size_bytes : * mut usize , token : * mut * mut :: core :: ffi :: c_void) -> i32 > ;
@@ -145,6 +169,12 @@ unsafe extern "C" { pub fn etvk_status_name (status : i32) -> * const :: core ::
 unsafe extern "C" { pub fn etvk_last_error () -> * const :: core :: ffi :: c_char ;
 }
 unsafe extern "C" { pub fn etvk_probe (options : * const etvk_option , option_count : u32) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_set_log_callback (callback : etvk_log_callback , context : * mut :: core :: ffi :: c_void , level : u32) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_memory_of_process (out : * mut etvk_process_memory) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_release_devices () -> etvk_status ;
 }
 unsafe extern "C" { pub fn etvk_delegate_create (info : * const etvk_create_info , out : * mut * mut etvk_delegate) -> etvk_status ;
 }

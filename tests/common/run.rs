@@ -335,7 +335,8 @@ pub struct Call {
 }
 
 impl Call {
-    fn run_once(&self) -> Option<Result<Vec<Array>, Failure>> {
+    /// The graph, and what the host passes for its inputs.
+    pub fn graph(&self) -> (GraphBuilder, Vec<Array>) {
         let (mut graph, mut inputs) = (GraphBuilder::new(), Vec::new());
         let mut args: Vec<ValueId> = Vec::new();
         for arg in &self.args {
@@ -345,6 +346,11 @@ impl Call {
         args.push(out);
         graph.node(self.op, &args);
         graph.output(out);
+        (graph, inputs)
+    }
+
+    fn run_once(&self) -> Option<Result<Vec<Array>, Failure>> {
+        let (graph, inputs) = self.graph();
         run(&graph, &inputs)
     }
 

@@ -1,9 +1,10 @@
 //! `linear`, `mm`, `bmm`, `addmm` against sums in f64.
 
+use crate::conv2d::kernels;
 use crate::random::Random;
 use crate::reference::Array;
 use crate::run::{plain, Arg, Call, Typed, FORCED_HALF};
-use etvk::tensor::DType;
+use etvk::tensor::{DType, DeviceClass};
 
 const F32: Typed = plain(DType::F32);
 
@@ -54,7 +55,12 @@ impl Product {
     /// K fused steps, a scale and an addition: at most K + 2 units of 2^-24 of the magnitudes' sum;
     /// fp16 results are rounded once more.
     fn check(&self, call: &Call) {
-        let Some(got) = call.run() else { return };
+        if let Some(got) = call.run() {
+            self.compare(call, &got);
+        }
+    }
+
+    fn compare(&self, call: &Call, got: &Array) {
         assert_eq!(got.dims, call.dims);
         let half = if call.output.graph == DType::F16 {
             2f64.powi(-10)
@@ -101,6 +107,9 @@ fn linear() {
         (&[2, 1, 5], 7, 9),
         (&[], 6, 3),
         (&[129], 8, 65),
+        // A GPU cuts K of few rows into slices.
+        (&[1], 300, 10),
+        (&[5], 513, 9),
     ] {
         for (typed, given, has_bias) in [
             (F32, Given::Constant, true),
@@ -280,5 +289,49 @@ fn sizes_that_do_not_fit_are_refused() {
                 failure.message
             );
         }
+    }
+}
+
+/// The kernel that GPUs take for few rows, run on this device.
+#[test]
+fn slices_of_k() {
+    let Some(device) = kernels::device() else {
+        return;
+    };
+    let mut r = Random::new(7);
+    for (m, k, n) in [
+        (1, 256, 1),
+        (1, 257, 15),
+        (2, 287, 16),
+        (5, 300, 17),
+        (8, 1000, 33),
+    ] {
+        let x = random(F32, &[m, k], &mut r);
+        let w = random(F32, &[n, k], &mut r);
+        let bias = random(F32, &[n], &mut r);
+        let sizes = [1, m, k, n].map(|d| d as usize);
+        let (k_count, n_count) = (sizes[2], sizes[3]);
+        let want = product(
+            sizes,
+            |_, row, i| x.values[row * k_count + i],
+            |_, i, column| w.values[column * k_count + i],
+        )
+        .plus(1.0, |at| bias.values[at % n_count]);
+        let call = Call {
+            op: "aten.linear.default",
+            args: vec![Arg::input(F32, &x), Arg::Constant(w), Arg::Constant(bias)],
+            output: F32,
+            dims: vec![m, n],
+        };
+        let (graph, inputs) = call.graph();
+        let (got, program) =
+            kernels::run_as(&device, DeviceClass::Discrete, None, &graph, &inputs[0])
+                .unwrap_or_else(|e| panic!("{m} x {k} x {n}: {e}"));
+        let mut names = program.dispatches.iter().map(|d| d.shader.info().name);
+        assert!(
+            names.any(|n| n.starts_with("gemm_sliced")),
+            "{m} x {k} x {n}"
+        );
+        want.compare(&call, &got);
     }
 }

@@ -130,6 +130,34 @@ fn wide_numbers_narrow_as_pytorch_narrows() {
     assert_eq!(staging[4..8], 0.1f32.to_le_bytes());
 }
 
+/// Large tensors go in parts: none is missed, and nothing lands beside its place.
+#[test]
+fn large_tensors_convert_as_small_ones() {
+    let count = 3_333_337u32;
+    let dims = [count];
+    let values: Vec<u8> = (0..count)
+        .flat_map(|i| ((i % 2039) as f32).to_le_bytes())
+        .collect();
+    for (host, element) in [(DType::F32, Element::F32), (DType::F32, Element::F16)] {
+        let tensor = HostTensor {
+            layout: layout(host, &dims, None),
+            data: &values,
+        };
+        let size = element.size_bytes() as usize;
+        let mut staging = vec![0xEE; count as usize * size + 8];
+        store(&tensor, element, &mut staging).expect("stores");
+        assert!(staging[count as usize * size..].iter().all(|&b| b == 0xEE));
+        let mut back = vec![0xEE; values.len() + 4];
+        let mut tensor = HostTensorMut {
+            layout: layout(host, &dims, None),
+            data: &mut back,
+        };
+        load(&staging, element, &mut tensor).expect("loads");
+        assert!(back[..values.len()] == values, "{element:?}");
+        assert_eq!(back[values.len()..], [0xEE; 4]);
+    }
+}
+
 #[test]
 fn a_scalar_and_an_empty_tensor() {
     let mut staging = [0u8; 16];

@@ -1,6 +1,7 @@
 //! A plan becomes dispatches. Nothing is decided here.
 
 mod implicit;
+mod winograd;
 
 use super::plan::{tiles, ConvAlgorithm, ConvGeometry, ConvPlan, ConvReport};
 use super::tile::Sums;
@@ -11,7 +12,9 @@ use crate::ops::copy::LINE_LOCAL_SIZE;
 use crate::ops::gemm::{self, finish, packed, Bias, Finish, Gemm, Matrix};
 use crate::program::{Access, BufferId};
 use crate::shader::Shader;
-use crate::tensor::{Element, ImageDimensions, ImageShape, Layout, Tensor, CHANNEL_PACK};
+use crate::tensor::{
+    DeviceClass, Element, ImageDimensions, ImageShape, Layout, Tensor, CHANNEL_PACK,
+};
 use std::ops::Range;
 
 /// Output positions per invocation of the direct kernels: each weight that is read serves so many.
@@ -78,6 +81,7 @@ impl Conv2d {
             ConvAlgorithm::Implicit { parts, pixels_tile } => {
                 operands.implicit_parts(program, parts, pixels_tile, plan.workspace_bytes)?
             }
+            ConvAlgorithm::Winograd { tiles } => operands.winograd(program, self.weight, tiles)?,
             ConvAlgorithm::Im2col {
                 h_out_tile,
                 w_out_tile,
@@ -174,6 +178,8 @@ impl Operands<'_> {
                 k,
                 batch: g.groups,
                 rows_in_all: g.pixels_out(),
+                // Budgets and algorithms must not set rounding.
+                sliced: false,
                 a,
                 b: Matrix {
                     buffer: self.weight.buffer,
@@ -364,8 +370,20 @@ impl Operands<'_> {
             strips,
             push,
             [Shader::Conv2dDepthwiseF32, Shader::Conv2dDepthwiseF16],
-            &[],
+            &self.depthwise_sizes(program),
         )
+    }
+
+    /// Sizes that the depthwise kernel is specialized for, `kernel_w, kernel_h, stride_w`; a first 0
+    /// leaves them open. CPUs compile unrolled loops for long and gain little.
+    fn depthwise_sizes(&self, program: &ProgramBuilder<'_>) -> [u32; 3] {
+        let g = self.g;
+        let common = g.kernel == [3, 3] || g.kernel == [5, 5];
+        let plain = g.dilation == [1, 1] && g.stride[1] <= 2;
+        match common && plain && program.limits().class != DeviceClass::Cpu {
+            true => [g.kernel[1], g.kernel[0], g.stride[1]],
+            false => [0, 1, 1],
+        }
     }
 
     /// `h_in, w_in, h_out, w_out, kernel, stride, padding, dilation`.

@@ -34,23 +34,46 @@ pub(super) struct Tile {
     pub(super) thread_m: u32,
     /// Columns in fours, or in matrices.
     pub(super) thread_n4: u32,
-    units: Units,
+    pub(super) units: Units,
 }
 
-/// Workgroups that keep a large GPU busy to the end: three for each of its processors.
-const ENOUGH_WORKGROUPS: u64 = 384;
+/// When a GPU is busy, and when K is worth cutting: measured on an H200 of 132 processors.
+struct Rule {
+    /// Workgroups that keep a large GPU busy to the end, with K in parts.
+    enough: u64,
+    /// So many run without another pass over the sums when K is short.
+    few: u64,
+    /// More parts than this only move sums.
+    max_parts: u64,
+    /// With so many a larger tile is better than a smaller one with fewer.
+    good_parts: u64,
+    /// K up to this is short.
+    short_k: u64,
+}
 
-/// So many run without another pass over the sums when K is short.
-const FEW_WORKGROUPS: u64 = 128;
+/// A step takes as long as its loads, so that several workgroups share a processor.
+const INVOCATIONS: Rule = Rule {
+    enough: 384,
+    few: 128,
+    max_parts: 16,
+    good_parts: 16,
+    short_k: 512,
+};
 
-/// K in no more steps than this is short.
-const SHORT_STEPS: u64 = 32;
+/// A step takes as long as its loads too, but is 4 times as long: passes over sums cost more of it.
+const MATRICES: Rule = Rule {
+    enough: 200,
+    few: 112,
+    max_parts: 8,
+    good_parts: 4,
+    short_k: 2048,
+};
 
 /// A part of K shorter than this many steps costs more in sums than it gains.
 const MIN_STEPS_PER_PART: u64 = 8;
 
-/// More parts than this only move sums.
-const MAX_PARTS: u64 = 16;
+/// Rows of the smallest matrix tile that a long K is summed in at once.
+const LONG_K_TILE_M: u32 = 64;
 
 /// Sums of all parts stay within this, so that budgets down to it cost nothing. Measured on an H200:
 /// more than 8 parts of 28x28x256 gain nothing, and two tiles of them take 1.4 times as long as one.
@@ -67,16 +90,22 @@ const fn tile(tile_m: u32, tile_n4: u32, tile_k4: u32, thread_m: u32, thread_n4:
     }
 }
 
-/// For fp16 on matrix units: 256 invocations, or 128 where outputs are few.
-const MATRIX_TILES: [Tile; 2] = [
+const fn matrices(tile: Tile) -> Tile {
     Tile {
         units: Units::Matrices,
-        ..tile(64, 16, 8, 1, 2)
-    },
-    Tile {
-        units: Units::Matrices,
-        ..tile(32, 8, 8, 1, 1)
-    },
+        ..tile
+    }
+}
+
+/// For fp16 on matrix units, largest first, each with the workgroups that it wants: where there are
+/// fewer, the next keeps more processors busy. Measured on an H200 with shared steps of 16 to 128 of
+/// K and 4 to 16 subgroups: tests/bench/README.md has the layers.
+const MATRIX_TILES: [(Tile, u64); 5] = [
+    (matrices(tile(128, 32, 4, 4, 2)), 256),
+    (matrices(tile(128, 16, 8, 2, 2)), 256),
+    (matrices(tile(64, 16, 16, 2, 2)), 128),
+    (matrices(tile(32, 16, 16, 1, 2)), 128),
+    (matrices(tile(32, 8, 16, 1, 1)), 112),
 ];
 
 /// Largest first: the more outputs share a load, the fewer loads. The last fits every device.
@@ -90,27 +119,48 @@ const TILES: [Tile; 3] = [
 
 impl Tile {
     pub(super) fn choose(g: &ConvGeometry, element: Element, limits: &DeviceLimits) -> Self {
-        let tiles: &[Tile] = match element == Element::F16 && limits.matrix_16x16 {
-            true => &MATRIX_TILES,
-            false => &TILES,
-        };
-        let fits = |tile: &&Self| {
+        let columns4 = g.group_out().div_ceil(4);
+        let fits = |tile: &Self| {
             tile.local_size() <= limits.max_workgroup_invocations
                 && tile.local_size() <= limits.max_workgroup_size[0]
                 && tile.shared_bytes() <= limits.max_shared_memory_bytes
+                && tile.tile_n4 <= columns4.next_multiple_of(8)
         };
-        let columns4 = g.group_out().div_ceil(4);
-        let wide_enough = |tile: &&Self| tile.tile_n4 <= columns4.next_multiple_of(8);
-        let candidates = || tiles.iter().filter(fits).filter(wide_enough);
-        candidates()
-            .find(|tile| tile.workgroups(g) >= ENOUGH_WORKGROUPS)
-            .or_else(|| {
-                candidates().find(|tile| {
-                    tile.workgroups(g).saturating_mul(tile.most_parts(g)) >= ENOUGH_WORKGROUPS
-                })
-            })
-            .copied()
-            .unwrap_or(tiles[tiles.len() - 1])
+        if element == Element::F16 && limits.matrix_16x16 {
+            let tiles: Vec<_> = MATRIX_TILES.iter().filter(|(tile, _)| fits(tile)).collect();
+            // A long K in small tiles takes longer than in parts.
+            let whole = |tile: &Self| tile.short(g) || tile.tile_m >= LONG_K_TILE_M;
+            let busy = tiles
+                .iter()
+                .find(|(tile, wanted)| tile.workgroups(g) >= *wanted && whole(tile))
+                .or_else(|| tiles.iter().find(|(tile, _)| tile.fills(g)));
+            if let Some((tile, _)) = busy.or(tiles.last()) {
+                return *tile;
+            }
+        }
+        let tiles: Vec<_> = TILES.iter().filter(|tile| fits(tile)).collect();
+        let busy = tiles
+            .iter()
+            .find(|tile| tile.workgroups(g) >= tile.rule().enough)
+            .or_else(|| tiles.iter().find(|tile| tile.fills(g)));
+        busy.map_or(TILES[TILES.len() - 1], |tile| **tile)
+    }
+
+    fn rule(self) -> &'static Rule {
+        match self.units {
+            Units::Invocations => &INVOCATIONS,
+            Units::Matrices => &MATRICES,
+        }
+    }
+
+    fn short(self, g: &ConvGeometry) -> bool {
+        g.k() <= self.rule().short_k
+    }
+
+    /// Whether all parts of K together keep a large GPU busy.
+    fn fills(self, g: &ConvGeometry) -> bool {
+        let parts = self.most_parts(g).min(self.rule().good_parts);
+        self.workgroups(g).saturating_mul(parts) >= self.rule().enough
     }
 
     /// Tiles of `pixels` outputs, of one group and one part of K.
@@ -133,17 +183,17 @@ impl Tile {
 
     fn most_parts(self, g: &ConvGeometry) -> u64 {
         let sum_bytes = g.elements_out().saturating_mul(4).max(1);
-        let most = MAX_PARTS.min(MAX_SUMS_BYTES / sum_bytes).max(1);
+        let most = self.rule().max_parts.min(MAX_SUMS_BYTES / sum_bytes).max(1);
         (self.steps(g) / MIN_STEPS_PER_PART).clamp(1, most)
     }
 
     /// Parts of K that fill a large GPU, side by side; none is empty.
     pub(super) fn parts(self, g: &ConvGeometry) -> u32 {
         let (workgroups, steps) = (self.workgroups(g).max(1), self.steps(g).max(1));
-        if steps <= SHORT_STEPS && workgroups >= FEW_WORKGROUPS {
+        if self.short(g) && workgroups >= self.rule().few {
             return 1;
         }
-        let wanted = ENOUGH_WORKGROUPS.div_ceil(workgroups);
+        let wanted = self.rule().enough.div_ceil(workgroups);
         Self::even_parts(steps, wanted.min(self.most_parts(g)))
     }
 
@@ -183,11 +233,10 @@ impl Tile {
                 2 * 16 * (self.tile_m * (self.tile_k4 + 1) + self.tile_k4 * 4 * self.tile_n4)
             }
             Units::Matrices => {
-                let (a, b) = (
-                    self.tile_m * (self.tile_k4 + 2),
-                    self.tile_k4 * 4 * (self.tile_n4 + 2),
-                );
-                2 * 8 * (a + b) + 16 * self.tile_m * (self.tile_n4 + 1)
+                let a = self.tile_m * (self.tile_k4 / 2 + 1);
+                let b = self.tile_k4 * 4 * (self.tile_n4 / 2 + 1);
+                let sums = self.local_size() / 32 * 16 * 5;
+                16 * (2 * (a + b) + sums)
             }
         }
     }
@@ -245,9 +294,18 @@ mod tests {
                     let threads = tile.local_size();
                     assert!(threads <= limits.max_workgroup_invocations, "{tile:?}");
                     assert!(tile.shared_bytes() <= limits.max_shared_memory_bytes);
-                    assert_eq!(threads % tile.tile_k4, 0, "{tile:?}");
-                    assert_eq!(tile.tile_m * tile.tile_k4 % threads, 0, "{tile:?}");
-                    assert_eq!(tile.tile_k4 * 4 * tile.tile_n4 % threads, 0, "{tile:?}");
+                    // Every invocation loads equally many fours, or eights for matrices.
+                    let (lane, loads) = match tile.units {
+                        Units::Invocations => (1, 1),
+                        Units::Matrices => (2, 2),
+                    };
+                    assert_eq!(threads % (tile.tile_k4 / lane), 0, "{tile:?}");
+                    let (a, b) = (tile.tile_m * tile.tile_k4, tile.tile_k4 * 4 * tile.tile_n4);
+                    assert_eq!(
+                        (a % (threads * loads), b % (threads * loads)),
+                        (0, 0),
+                        "{tile:?}"
+                    );
                     let (steps, parts) = (tile.steps(&g), u64::from(tile.parts(&g)));
                     let per_part = steps.div_ceil(parts);
                     assert!(
@@ -257,6 +315,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn matrix_tiles_follow_what_was_measured() {
+        let limits = with_matrices(1024);
+        let chosen = |g: &ConvGeometry| {
+            let tile = Tile::choose(g, Element::F16, &limits);
+            (tile.tile_m, tile.tile_n4 * 4, tile.parts(g))
+        };
+        assert_eq!(chosen(&geometry(64, 64, 256, 3)), (128, 64, 1));
+        assert_eq!(chosen(&geometry(64, 128, 256, 3)), (128, 128, 1));
+        assert_eq!(chosen(&geometry(128, 128, 56, 3)), (32, 64, 1));
+        assert_eq!(chosen(&geometry(256, 256, 28, 3)), (64, 64, 4));
+        assert_eq!(chosen(&geometry(512, 512, 14, 3)), (32, 64, 4));
+        assert_eq!(chosen(&geometry(256, 256, 128, 3)), (128, 128, 1));
+        assert_eq!(chosen(&geometry(256, 64, 56, 1)), (32, 32, 1));
+        assert_eq!(chosen(&geometry(512, 2048, 7, 1)), (32, 32, 1));
+        assert_eq!(chosen(&geometry(32, 64, 112, 5)), (64, 64, 1));
+        assert_eq!(chosen(&geometry(256, 256, 32, 3)), (64, 64, 4));
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl ConstantData for Inline<'_> {
     }
 }
 
-fn device() -> Option<Arc<Device>> {
+pub(crate) fn device() -> Option<Arc<Device>> {
     match Device::open(&Options::from_environment(&[]).expect("good options")) {
         Ok(device) => Some(device),
         Err(e) if e.kind == ErrorKind::NoDevice => {
@@ -45,16 +45,17 @@ fn device() -> Option<Arc<Device>> {
     }
 }
 
-fn run_as(
+pub(crate) fn run_as(
     device: &Arc<Device>,
     class: DeviceClass,
+    conv_algorithm: Option<ConvChoice>,
     graph: &GraphBuilder,
     input: &Array,
 ) -> Result<(Array, Program)> {
     let mut limits = device.limits().clone();
     limits.class = class;
     let options = Options {
-        conv_algorithm: Some(ConvChoice::Im2col),
+        conv_algorithm,
         ..Options::default()
     };
     let shapes = bound_shapes(&graph.graph)?;
@@ -78,7 +79,7 @@ fn run_as(
     session.run(&program, &plan, &mut recording)?;
     validation::check()?;
     // Empty on queues without timestamps.
-    let times_ns = recording.times_ns();
+    let times_ns = recording.times_ns().expect("times");
     assert!(
         times_ns.is_empty() || times_ns.len() == program.dispatches.len(),
         "{times_ns:?}"
@@ -125,7 +126,8 @@ fn tiled_gemm() {
         let operands = case.operands();
         let (graph, inputs) = case.graph(&operands);
         let run = |class| {
-            run_as(&device, class, &graph, &inputs[0]).unwrap_or_else(|e| panic!("{case:?}: {e}"))
+            run_as(&device, class, Some(ConvChoice::Im2col), &graph, &inputs[0])
+                .unwrap_or_else(|e| panic!("{case:?}: {e}"))
         };
         let (tiled, program) = run(DeviceClass::Discrete);
         let uses = |program: &Program, name: &str| {
@@ -137,5 +139,40 @@ fn tiled_gemm() {
         let (register, program) = run(DeviceClass::Cpu);
         assert!(uses(&program, "gemm_register"), "{case:?}");
         assert!(tiled == register, "kernels differ in bits: {case:?}");
+    }
+}
+
+/// Depthwise kernels of a fixed size, at the edges of their strips.
+#[test]
+fn unrolled_depthwise() {
+    let Some(device) = device() else { return };
+    for (kernel, stride) in [
+        (3, [1, 1]),
+        (3, [2, 2]),
+        (5, [1, 1]),
+        (5, [2, 1]),
+        (3, [1, 2]),
+    ] {
+        for (h, w, c, padding) in [
+            (7, 7, 6, 1),
+            (5, 13, 4, 0),
+            (1, 1, 9, 2),
+            (9, 8, 5, 2),
+            (6, 23, 3, 4),
+        ] {
+            let geometry = conv(stride, [padding; 2], [1, 1], c);
+            if h + 2 * padding < kernel || w + 2 * padding < kernel {
+                continue;
+            }
+            let case = sizes([2, c, h, w], c, [kernel; 2], geometry);
+            let operands = case.operands();
+            let (graph, inputs) = case.graph(&operands);
+            let (got, program) = run_as(&device, DeviceClass::Discrete, None, &graph, &inputs[0])
+                .unwrap_or_else(|e| panic!("{case:?}: {e}"));
+            let mut dispatches = program.dispatches.iter();
+            let name = "conv2d_depthwise_f32";
+            assert!(dispatches.any(|d| d.shader.info().name == name), "{case:?}");
+            case.compare("unrolled", &got, &case.reference(&operands));
+        }
     }
 }

@@ -1,0 +1,211 @@
+/* What belongs to the whole process, over the C ABI: process_test FIXTURE_DIR (extract_blob.py).
+ * Device memory before, during and after; the limit of it; the device that stays; the log. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "c_api_fixture.h"
+
+static const char *folder;
+static Bytes blob;
+
+#define CHECK(condition)                                                                   \
+  do {                                                                                     \
+    if (!(condition)) {                                                                    \
+      fprintf(stderr, "%s:%d: %s is false; last error: %s\n", __FILE__, __LINE__, #condition, \
+              etvk_last_error());                                                          \
+      exit(1);                                                                             \
+    }                                                                                      \
+  } while (0)
+
+/* See c_api_test.c. */
+int dlclose(void *handle);
+int dlclose(void *handle) {
+  (void)handle;
+  return 0;
+}
+
+static etvk_status create(const etvk_option *options, uint32_t count, etvk_delegate **out) {
+  Named named = {NULL, NAMED_PRESENT, 0, 0};
+  etvk_create_info info;
+  etvk_status status;
+  named.folder = folder;
+  memset(&info, 0, sizeof(info));
+  info.struct_size = sizeof(info);
+  info.options = options;
+  info.option_count = count;
+  info.blob = blob.data;
+  info.blob_size_bytes = blob.size;
+  info.named_data_get = fixture_named_get;
+  info.named_data_release = fixture_named_release;
+  info.named_data_context = &named;
+  status = etvk_delegate_create(&info, out);
+  CHECK(named.got == named.released);
+  return status;
+}
+
+static etvk_process_memory process(void) {
+  etvk_process_memory memory;
+  CHECK(etvk_memory_of_process(&memory) == ETVK_STATUS_OK);
+  CHECK(memory.driver_bytes == memory.workspace_bytes + memory.activation_bytes +
+                                   memory.weight_bytes + memory.staging_bytes);
+  CHECK(memory.peak_driver_bytes >= memory.driver_bytes);
+  return memory;
+}
+
+static void check_empty(void) {
+  const etvk_process_memory memory = process();
+  CHECK(memory.driver_bytes == 0 && memory.driver_allocations == 0);
+  CHECK(memory.delegates == 0 && memory.devices == 0);
+}
+
+static void check_run(etvk_delegate *delegate) {
+  Run run = fixture_run(folder, 0);
+  etvk_input_shape shape;
+  etvk_tensor in, out;
+  float *output = (float *)malloc(run.expected.size);
+  const float *want = (const float *)(const void *)run.expected.data;
+  size_t i;
+  memset(&shape, 0, sizeof(shape));
+  memset(&in, 0, sizeof(in));
+  memset(&out, 0, sizeof(out));
+  shape.rank = run.in_shape.rank;
+  memcpy(shape.dims, run.in_shape.dims, sizeof(shape.dims));
+  in.data = run.input.data;
+  in.size_bytes = run.input.size;
+  in.dtype = out.dtype = ETVK_DTYPE_FLOAT32;
+  in.rank = run.in_shape.rank;
+  memcpy(in.dims, run.in_shape.dims, sizeof(in.dims));
+  out.data = output;
+  out.size_bytes = run.expected.size;
+  out.rank = run.out_shape.rank;
+  memcpy(out.dims, run.out_shape.dims, sizeof(out.dims));
+  CHECK(etvk_delegate_resize(delegate, &shape, 1) == ETVK_STATUS_OK);
+  CHECK(etvk_delegate_execute(delegate, &in, 1, &out, 1) == ETVK_STATUS_OK);
+  for (i = 0; i < run.expected.size / sizeof(float); ++i) {
+    CHECK(output[i] - want[i] < 1e-2f && want[i] - output[i] < 1e-2f);
+  }
+  free(output);
+  fixture_run_free(&run);
+}
+
+static void test_memory(void) {
+  etvk_delegate *first, *second;
+  etvk_memory own;
+  etvk_process_memory one, both;
+  check_empty();
+  CHECK(create(NULL, 0, &first) == ETVK_STATUS_OK);
+  CHECK(etvk_delegate_memory(first, &own) == ETVK_STATUS_OK);
+  one = process();
+  CHECK(one.driver_bytes == own.driver_bytes && one.driver_allocations == own.driver_allocations);
+  CHECK(one.weight_bytes == own.weight_bytes && one.staging_bytes == own.staging_bytes);
+  CHECK(one.delegates == 1 && one.devices == 1);
+  CHECK(create(NULL, 0, &second) == ETVK_STATUS_OK);
+  both = process();
+  CHECK(both.driver_bytes == 2 * one.driver_bytes && both.delegates == 2 && both.devices == 1);
+  check_run(second);
+  etvk_delegate_destroy(second);
+  CHECK(process().driver_bytes == one.driver_bytes && process().devices == 1);
+  etvk_delegate_destroy(first);
+  check_empty();
+}
+
+/* The limit is on all delegates together, and the message names what is needed. */
+static void test_limit(void) {
+  etvk_delegate *delegate, *second = NULL;
+  etvk_memory own;
+  char text[32], need[32];
+  etvk_option limit;
+  CHECK(create(NULL, 0, &delegate) == ETVK_STATUS_OK);
+  CHECK(etvk_delegate_memory(delegate, &own) == ETVK_STATUS_OK);
+  limit.key = "memory_limit_bytes";
+  limit.value = text;
+  snprintf(need, sizeof(need), "%llu bytes", (unsigned long long)own.driver_bytes);
+  snprintf(text, sizeof(text), "%llu", (unsigned long long)(2 * own.driver_bytes - 1));
+  CHECK(create(&limit, 1, &second) == ETVK_STATUS_OUT_OF_MEMORY && second == NULL);
+  CHECK(strstr(etvk_last_error(), need) != NULL);
+  CHECK(process().driver_bytes == own.driver_bytes && process().delegates == 1);
+  check_run(delegate);
+  snprintf(text, sizeof(text), "%llu", (unsigned long long)(2 * own.driver_bytes));
+  CHECK(create(&limit, 1, &second) == ETVK_STATUS_OK);
+  check_run(second);
+  etvk_delegate_destroy(delegate);
+  etvk_delegate_destroy(second);
+  snprintf(text, sizeof(text), "%llu", (unsigned long long)(own.driver_bytes - 1));
+  CHECK(create(&limit, 1, &delegate) == ETVK_STATUS_OUT_OF_MEMORY);
+  snprintf(text, sizeof(text), "%llu", (unsigned long long)own.driver_bytes);
+  CHECK(create(&limit, 1, &delegate) == ETVK_STATUS_OK);
+  CHECK(process().driver_bytes == own.driver_bytes);
+  check_run(delegate);
+  etvk_delegate_destroy(delegate);
+  check_empty();
+}
+
+static void test_kept_device(void) {
+  etvk_option options[2] = {{"keep_device", "1"}, {"warm_up", "1"}};
+  etvk_delegate *delegate;
+  CHECK(create(options, 2, &delegate) == ETVK_STATUS_OK);
+  check_run(delegate);
+  etvk_delegate_destroy(delegate);
+  CHECK(process().devices == 1 && process().delegates == 0 && process().driver_bytes == 0);
+  CHECK(create(NULL, 0, &delegate) == ETVK_STATUS_OK);
+  CHECK(process().devices == 1);
+  CHECK(etvk_release_devices() == ETVK_STATUS_OK);
+  CHECK(process().devices == 1);
+  check_run(delegate);
+  etvk_delegate_destroy(delegate);
+  check_empty();
+}
+
+typedef struct Seen {
+  int records;
+  int highest;
+  int named_error;
+} Seen;
+
+static void on_record(void *context, uint32_t level, const char *message) {
+  Seen *seen = (Seen *)context;
+  ++seen->records;
+  seen->highest = (int)level > seen->highest ? (int)level : seen->highest;
+  seen->named_error += strstr(message, "no_such_option") != NULL;
+}
+
+static void test_log(void) {
+  Seen seen = {0, 0, 0};
+  Seen before;
+  etvk_delegate *delegate;
+  const etvk_option wrong = {"no_such_option", "1"};
+  const etvk_option loud = {"log", "debug"};
+  CHECK(etvk_set_log_callback(on_record, &seen, 6) == ETVK_STATUS_INVALID_ARGUMENT);
+  CHECK(etvk_set_log_callback(on_record, &seen, ETVK_LOG_INFO) == ETVK_STATUS_OK);
+  CHECK(create(NULL, 0, &delegate) == ETVK_STATUS_OK);
+  etvk_delegate_destroy(delegate);
+  CHECK(seen.records > 0 && seen.highest == ETVK_LOG_INFO);
+  CHECK(create(&wrong, 1, &delegate) == ETVK_STATUS_INVALID_ARGUMENT && seen.named_error == 0);
+  /* The option sets the level; refusals are records of level debug. */
+  CHECK(etvk_probe(&loud, 1) == ETVK_STATUS_OK);
+  CHECK(create(&wrong, 1, &delegate) == ETVK_STATUS_INVALID_ARGUMENT && seen.named_error == 1);
+  CHECK(etvk_set_log_callback(on_record, &seen, ETVK_LOG_OFF) == ETVK_STATUS_OK);
+  before = seen;
+  CHECK(create(NULL, 0, &delegate) == ETVK_STATUS_OK);
+  CHECK(etvk_set_log_callback(NULL, NULL, ETVK_LOG_OFF) == ETVK_STATUS_OK);
+  etvk_delegate_destroy(delegate);
+  CHECK(memcmp(&before, &seen, sizeof(seen)) == 0);
+}
+
+int main(int argc, char **argv) {
+  if (argc != 2) {
+    fprintf(stderr, "process_test FIXTURE_DIR\n");
+    return 2;
+  }
+  folder = argv[1];
+  blob = fixture_bytes(folder, "blob.bin");
+  CHECK(etvk_memory_of_process(NULL) == ETVK_STATUS_INVALID_ARGUMENT);
+  test_memory();
+  test_limit();
+  test_kept_device();
+  test_log();
+  free(blob.data);
+  printf("process_test: passed\n");
+  return 0;
+}
