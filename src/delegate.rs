@@ -5,7 +5,7 @@ mod kept;
 mod phases;
 mod report;
 
-use crate::compile::{bound_shapes, compile, with_bounds, InputShape};
+use crate::compile::{bound_shapes, compile, InputShape};
 use crate::constant::ConstantData;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{ConstantSource, Graph};
@@ -111,7 +111,7 @@ impl Delegate {
     /// [`Delegate::create`] for a graph that is already there.
     pub fn load(graph: Graph, options: &Options, data: &dyn ConstantData) -> Result<Self> {
         let mut phases = Phases::start();
-        let graph = state::separate(with_bounds(graph))?;
+        let graph = state::separate(graph)?;
         let passed = |graph| match options.graph_passes {
             true => passes::run(graph, data),
             false => Ok(graph),

@@ -8,23 +8,22 @@ use std::collections::HashMap;
 /// Passes over the nodes at most: chains of arithmetic against the order of nodes are short.
 const MAX_PASSES: usize = 8;
 
-/// `graph` with values of its symbolic inputs that give tensors the sizes of their bounds, where such
-/// values follow from the nodes.
-pub fn with_bounds(mut graph: Graph) -> Graph {
-    let unknown = |graph: &Graph, id: &ValueId| matches!(graph.value(*id), Ok(Value::SymInt(..=0)));
-    let open: Vec<ValueId> = graph
-        .inputs
-        .iter()
-        .copied()
-        .filter(|id| unknown(&graph, id))
-        .collect();
-    if open.is_empty() {
-        return graph;
-    }
+/// Values of the symbolic integers of `graph` that give tensors the sizes of their bounds, as far as
+/// such values follow from the nodes. Empty when every input's bound is known.
+pub(super) fn integers_at_bound(graph: &Graph) -> HashMap<ValueId, i64> {
     let mut known = Known {
-        graph: &graph,
+        graph,
         numbers: HashMap::new(),
     };
+    let unknown = |&id: &ValueId| matches!(graph.value(id), Ok(Value::SymInt(..=0)));
+    if !graph.inputs.iter().any(unknown) {
+        return known.numbers;
+    }
+    for &id in graph.inputs.iter().filter(|&id| !unknown(id)) {
+        if let Ok(&Value::SymInt(n)) = graph.value(id) {
+            known.set(id, Some(n.into()));
+        }
+    }
     for _ in 0..MAX_PASSES {
         let before = known.numbers.len();
         for node in &graph.nodes {
@@ -35,14 +34,7 @@ pub fn with_bounds(mut graph: Graph) -> Graph {
             break;
         }
     }
-    let numbers = known.numbers;
-    for id in open {
-        let bound = numbers.get(&id).and_then(|&n| i32::try_from(n).ok());
-        if let (Some(value), Some(bound)) = (graph.values.get_mut(id.0 as usize), bound) {
-            *value = Value::SymInt(bound);
-        }
-    }
-    graph
+    known.numbers
 }
 
 struct Known<'a> {
@@ -236,13 +228,13 @@ mod tests {
         let list = push(&mut g, Value::List(vec![both]));
         let flat = tensor(&mut g, &[768]);
         node(&mut g, "aten.view_copy.default", &[y, list, flat]);
-        let g = with_bounds(g);
-        let bound = |id: ValueId| g.values[id.0 as usize].clone();
-        assert_eq!(bound(h), Value::SymInt(12));
-        assert_eq!(bound(w), Value::SymInt(64));
-        assert_eq!(bound(n), Value::SymInt(47));
-        assert_eq!([bound(a), bound(b)], [768, 1].map(Value::SymInt));
-        assert_eq!(bound(free), Value::SymInt(0));
-        assert_eq!(bound(given), Value::SymInt(5));
+        let known = integers_at_bound(&g);
+        let bound = |id: ValueId| known.get(&id).copied();
+        assert_eq!(bound(h), Some(12));
+        assert_eq!(bound(w), Some(64));
+        assert_eq!(bound(n), Some(47));
+        assert_eq!([bound(a), bound(b)], [Some(768), Some(1)]);
+        assert_eq!(bound(free), None);
+        assert_eq!(bound(given), Some(5));
     }
 }
