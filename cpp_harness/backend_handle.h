@@ -2,6 +2,7 @@
 #pragma once
 
 #include <executorch/runtime/backend/interface.h>
+#include <executorch/runtime/core/event_tracer.h>
 
 #include <mutex>
 #include <string>
@@ -32,9 +33,10 @@ class Handle {
   // Asks the delegate for its inputs and outputs as they are now.
   executorch::runtime::Error read_ports();
 
-  // args: the inputs, then the outputs.
+  // args: the inputs, then the outputs. tracer: may be null.
   executorch::runtime::Error execute(
-      executorch::runtime::Span<executorch::runtime::EValue*> args);
+      executorch::runtime::Span<executorch::runtime::EValue*> args,
+      executorch::runtime::EventTracer* tracer);
 
  private:
   using Error = executorch::runtime::Error;

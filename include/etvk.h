@@ -42,6 +42,12 @@
 // Size of etvk_convolution.reason, its NUL included.
 #define ETVK_REASON_SIZE 160
 
+// Size of the names in etvk_profile_event, their NUL included.
+#define ETVK_NAME_SIZE 96
+
+// etvk_profile_event.node of what no node of the program asked for.
+#define ETVK_NO_NODE UINT32_MAX
+
 // What a call ended with. The numbers are frozen.
 enum etvk_status
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -341,6 +347,25 @@ typedef struct etvk_convolution {
   char reason[ETVK_REASON_SIZE];
 } etvk_convolution;
 
+// One dispatch of the last run. Times are from the begin of the run on the GPU, in nanoseconds;
+// dispatches follow each other without gaps.
+typedef struct etvk_profile_event {
+  // Node id in the blob, which the exporter's debug maps know; ETVK_NO_NODE for copies between
+  // the host's layout and the device's.
+  uint32_t node;
+  // Number of workgroups in x, y, z.
+  uint32_t workgroups[3];
+  // When the dispatch before it ended; 0 for the first.
+  uint64_t start_ns;
+  // When it ended.
+  uint64_t end_ns;
+  // Operator of the node, such as "aten.convolution.default"; empty without a node. Of nodes
+  // that were fused, the first. NUL-terminated.
+  char operator_name[ETVK_NAME_SIZE];
+  // The kernel, NUL-terminated.
+  char kernel[ETVK_NAME_SIZE];
+} etvk_profile_event;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -434,6 +459,14 @@ etvk_status etvk_delegate_convolution_count(const struct etvk_delegate *delegate
 etvk_status etvk_delegate_convolution(const struct etvk_delegate *delegate,
                                       uint32_t index,
                                       struct etvk_convolution *out);
+
+// What the last run took on the GPU, one event per dispatch in order: writes at most capacity of
+// them to events, and to *count how many there are: none unless the option profile is on and the
+// current dims have run. events may be null when capacity is 0.
+etvk_status etvk_delegate_profile(const struct etvk_delegate *delegate,
+                                  struct etvk_profile_event *events,
+                                  uint32_t capacity,
+                                  uint32_t *count);
 
 // Everything that is known of the delegate, as JSON text. Writes at most size bytes, the NUL
 // included, and to *needed (may be null) the whole length with the NUL. buffer may be null when

@@ -337,6 +337,38 @@ pub unsafe extern "C" fn etvk_delegate_convolution(
     })
 }
 
+/// What the last run took on the GPU, one event per dispatch in order: writes at most capacity of
+/// them to events, and to *count how many there are: none unless the option profile is on and the
+/// current dims have run. events may be null when capacity is 0.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_delegate_profile(
+    delegate: *const etvk_delegate,
+    events: *mut etvk_profile_event,
+    capacity: u32,
+    count: *mut u32,
+) -> etvk_status {
+    with_delegate(delegate, |d| {
+        call::check_out(count, "count")?;
+        if capacity > 0 {
+            call::check_out(events, "events")?;
+        }
+        let timed = d.profile()?;
+        for (index, dispatch) in timed.iter().take(call::size(capacity)?).enumerate() {
+            // SAFETY: the caller says that `events` has room for `capacity`, which `index` is
+            // below.
+            unsafe {
+                write(
+                    events.add(index),
+                    convert::profile_event(dispatch),
+                    "events",
+                )
+            }?;
+        }
+        // SAFETY: as in `etvk_delegate_input_count`.
+        unsafe { write(count, self::count(timed.len())?, "count") }
+    })
+}
+
 /// Everything that is known of the delegate, as JSON text. Writes at most size bytes, the NUL
 /// included, and to *needed (may be null) the whole length with the NUL. buffer may be null when
 /// size is 0.

@@ -4,6 +4,8 @@ pub const ETVK_VERSION_MINOR : u32 = 1 ;
 pub const ETVK_VERSION_PATCH : u32 = 0 ;
 pub const ETVK_MAX_RANK : u32 = 8 ;
 pub const ETVK_REASON_SIZE : u32 = 160 ;
+pub const ETVK_NAME_SIZE : u32 = 96 ;
+pub const ETVK_NO_NODE : u32 = 4294967295 ;
 pub const ETVK_STATUS_OK : etvk_status = 0 ;
 pub const ETVK_STATUS_INVALID_ARGUMENT : etvk_status = 1 ;
 pub const ETVK_STATUS_INVALID_BLOB : etvk_status = 2 ;
@@ -160,6 +162,20 @@ pub type etvk_named_data_release = :: core :: option :: Option < unsafe extern "
 ["Offset of field: etvk_convolution::reason"] [:: core :: mem :: offset_of ! (etvk_convolution , reason) - 112usize] ;
 }
 ;
+# [repr (C)] # [derive (Debug , Copy , Clone)] pub struct etvk_profile_event { pub node : u32 , pub workgroups : [u32 ;
+3usize] , pub start_ns : u64 , pub end_ns : u64 , pub operator_name : [:: core :: ffi :: c_char ;
+96usize] , pub kernel : [:: core :: ffi :: c_char ;
+96usize] , }
+# [allow (clippy :: unnecessary_operation , clippy :: identity_op)] const _ : () = { ["Size of etvk_profile_event"] [:: core :: mem :: size_of :: < etvk_profile_event > () - 224usize] ;
+["Alignment of etvk_profile_event"] [:: core :: mem :: align_of :: < etvk_profile_event > () - 8usize] ;
+["Offset of field: etvk_profile_event::node"] [:: core :: mem :: offset_of ! (etvk_profile_event , node) - 0usize] ;
+["Offset of field: etvk_profile_event::workgroups"] [:: core :: mem :: offset_of ! (etvk_profile_event , workgroups) - 4usize] ;
+["Offset of field: etvk_profile_event::start_ns"] [:: core :: mem :: offset_of ! (etvk_profile_event , start_ns) - 16usize] ;
+["Offset of field: etvk_profile_event::end_ns"] [:: core :: mem :: offset_of ! (etvk_profile_event , end_ns) - 24usize] ;
+["Offset of field: etvk_profile_event::operator_name"] [:: core :: mem :: offset_of ! (etvk_profile_event , operator_name) - 32usize] ;
+["Offset of field: etvk_profile_event::kernel"] [:: core :: mem :: offset_of ! (etvk_profile_event , kernel) - 128usize] ;
+}
+;
 unsafe extern "C" { pub fn etvk_abi_version () -> u32 ;
 }
 unsafe extern "C" { pub fn etvk_version () -> * const :: core :: ffi :: c_char ;
@@ -201,6 +217,8 @@ unsafe extern "C" { pub fn etvk_delegate_memory (delegate : * const etvk_delegat
 unsafe extern "C" { pub fn etvk_delegate_convolution_count (delegate : * const etvk_delegate , out : * mut u32) -> etvk_status ;
 }
 unsafe extern "C" { pub fn etvk_delegate_convolution (delegate : * const etvk_delegate , index : u32 , out : * mut etvk_convolution) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_delegate_profile (delegate : * const etvk_delegate , events : * mut etvk_profile_event , capacity : u32 , count : * mut u32) -> etvk_status ;
 }
 unsafe extern "C" { pub fn etvk_delegate_report (delegate : * const etvk_delegate , buffer : * mut :: core :: ffi :: c_char , size : usize , needed : * mut usize) -> etvk_status ;
 }
