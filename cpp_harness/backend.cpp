@@ -133,13 +133,13 @@ class EtvkBackend final : public executorch::runtime::BackendInterface {
     return result;
   }
 
-  Error execute(BackendExecutionContext&, DelegateHandle* handle,
+  Error execute(BackendExecutionContext& context, DelegateHandle* handle,
                 Span<EValue*> args) const override {
     return guarded("execute", [&] {
       if (handle == nullptr) {
         return fail(Error::DelegateInvalidHandle, "execute", "the handle is null");
       }
-      return static_cast<Handle*>(handle)->execute(args);
+      return static_cast<Handle*>(handle)->execute(args, context.event_tracer());
     });
   }
 

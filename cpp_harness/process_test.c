@@ -1,5 +1,6 @@
 /* What belongs to the whole process, over the C ABI: process_test FIXTURE_DIR (extract_blob.py).
- * Device memory before, during and after; the limit of it; the device that stays; the log. */
+ * Device memory before, during and after; the limit of it; the device that stays; the log; when Vulkan
+ * is loaded; GPU times. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,6 +194,68 @@ static void test_log(void) {
   CHECK(memcmp(&before, &seen, sizeof(seen)) == 0);
 }
 
+/* Whether the Vulkan loader is in this process. */
+static int vulkan_is_loaded(void) {
+  char line[4096];
+  int found = 0;
+  FILE *maps = fopen("/proc/self/maps", "r");
+  CHECK(maps != NULL);
+  while (!found && fgets(line, sizeof(line), maps) != NULL) {
+    found = strstr(line, "libvulkan") != NULL;
+  }
+  fclose(maps);
+  return found;
+}
+
+/* Nothing of Vulkan is touched before the first call that needs a device, nor for wrong blobs. */
+static void test_deferred(void) {
+  const etvk_option wrong = {"no_such_option", "1"};
+  const Bytes whole = blob;
+  etvk_delegate *delegate = NULL;
+  CHECK(etvk_abi_version() == ETVK_ABI_VERSION && etvk_version() != NULL);
+  CHECK(etvk_probe(&wrong, 1) == ETVK_STATUS_INVALID_ARGUMENT);
+  check_empty();
+  blob.size = 8;
+  CHECK(create(NULL, 0, &delegate) == ETVK_STATUS_INVALID_BLOB);
+  blob = whole;
+  CHECK(!vulkan_is_loaded());
+  CHECK(etvk_probe(NULL, 0) == ETVK_STATUS_OK && vulkan_is_loaded());
+}
+
+static void test_profile(void) {
+  const etvk_option on = {"profile", "1"};
+  etvk_profile_event events[64];
+  etvk_delegate *delegate;
+  uint32_t count = 7, again = 7, i;
+  CHECK(create(NULL, 0, &delegate) == ETVK_STATUS_OK);
+  check_run(delegate);
+  CHECK(etvk_delegate_profile(delegate, NULL, 0, &count) == ETVK_STATUS_OK && count == 0);
+  etvk_delegate_destroy(delegate);
+  CHECK(create(&on, 1, &delegate) == ETVK_STATUS_OK);
+  CHECK(etvk_delegate_profile(delegate, NULL, 0, &count) == ETVK_STATUS_OK && count == 0);
+  check_run(delegate);
+  CHECK(etvk_delegate_profile(delegate, NULL, 0, &count) == ETVK_STATUS_OK);
+  CHECK(count > 0 && count <= 64);
+  CHECK(etvk_delegate_profile(delegate, NULL, 1, &count) == ETVK_STATUS_INVALID_ARGUMENT);
+  CHECK(etvk_delegate_profile(delegate, events, 1, NULL) == ETVK_STATUS_INVALID_ARGUMENT);
+  CHECK(etvk_delegate_profile(NULL, events, 1, &again) == ETVK_STATUS_INVALID_ARGUMENT);
+  CHECK(again == 7);
+  /* No more than there is room for. */
+  memset(events, 'x', sizeof(events));
+  CHECK(etvk_delegate_profile(delegate, events, count - 1, &again) == ETVK_STATUS_OK);
+  CHECK(again == count && events[count - 1].kernel[0] == 'x');
+  CHECK(etvk_delegate_profile(delegate, events, 64, &again) == ETVK_STATUS_OK && again == count);
+  for (i = 0; i < count; ++i) {
+    CHECK(events[i].start_ns == (i == 0 ? 0 : events[i - 1].end_ns));
+    CHECK(events[i].end_ns >= events[i].start_ns && events[i].workgroups[0] > 0);
+    CHECK(memchr(events[i].kernel, 0, ETVK_NAME_SIZE) != NULL && events[i].kernel[0] != 0);
+    CHECK(memchr(events[i].operator_name, 0, ETVK_NAME_SIZE) != NULL);
+    CHECK((events[i].node == ETVK_NO_NODE) == (events[i].operator_name[0] == 0));
+  }
+  etvk_delegate_destroy(delegate);
+  check_empty();
+}
+
 int main(int argc, char **argv) {
   if (argc != 2) {
     fprintf(stderr, "process_test FIXTURE_DIR\n");
@@ -201,10 +264,12 @@ int main(int argc, char **argv) {
   folder = argv[1];
   blob = fixture_bytes(folder, "blob.bin");
   CHECK(etvk_memory_of_process(NULL) == ETVK_STATUS_INVALID_ARGUMENT);
+  test_deferred();
   test_memory();
   test_limit();
   test_kept_device();
   test_log();
+  test_profile();
   free(blob.data);
   printf("process_test: passed\n");
   return 0;

@@ -1,4 +1,5 @@
 // etvk_run: runs .pte files in the stock ExecuTorch runtime with etvk as VulkanBackend.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -11,6 +12,7 @@
 #include "runner_png.h"
 #include "runner_report.h"
 #include "runner_session.h"
+#include "runner_trace.h"
 
 namespace etvk_run {
 namespace {
@@ -31,6 +33,8 @@ etvk_run --case DIR [--case DIR]... [--json]   check stock cases against their m
   --data FILE.ptd    external constants
   --option KEY=VALUE option of the backend, for example workspace_bytes=1048576
   --repeat N         runs after the first, for the steady time (default 5)
+  --trace FILE       write what every dispatch took on the GPU, for ui.perfetto.dev
+  --etdump FILE      write ExecuTorch's profile, for its Inspector; both turn profiling on
   --backend FILE     backend library, when it is not beside this program
   --json             one JSON object on stdout
   --report           also why each algorithm was chosen, and the delegates' own reports
@@ -43,7 +47,7 @@ class UsageError : public std::runtime_error {
 struct Arguments {
   ProgramFiles files;
   std::vector<std::string> inputs, outputs, expected, shapes, cases;
-  std::string backend;
+  std::string backend, trace, etdump;
   Tolerance tolerance;
   bool has_atol = false;
   bool has_rtol = false;
@@ -88,6 +92,10 @@ Arguments parse_arguments(int argc, char** argv) {
       arguments.files.data.push_back(value(flag));
     } else if (flag == "--backend") {
       arguments.backend = value(flag);
+    } else if (flag == "--trace") {
+      arguments.trace = value(flag);
+    } else if (flag == "--etdump") {
+      arguments.etdump = value(flag);
     } else if (flag == "--atol") {
       arguments.tolerance.atol = parse_number(flag, value(flag));
       arguments.has_atol = true;
@@ -117,6 +125,12 @@ Arguments parse_arguments(int argc, char** argv) {
     } else {
       throw UsageError(flag + ": a second model");
     }
+  }
+  const auto is_profile = [](const auto& option) { return option.first == "profile"; };
+  auto& options = arguments.files.options;
+  if ((!arguments.trace.empty() || !arguments.etdump.empty()) &&
+      std::none_of(options.begin(), options.end(), is_profile)) {
+    options.emplace_back("profile", "1");
   }
   if (arguments.cases.empty() == arguments.files.model.empty()) {
     throw UsageError("give either one MODEL.pte or --case");
@@ -163,13 +177,18 @@ Tolerance tolerance_for(const Arguments& arguments, const HostTensor& want) {
 }
 
 int run_model(const Arguments& arguments, const Backend& backend) {
-  Session session(arguments.files, backend);
+  Session session(arguments.files, backend,
+                  arguments.etdump.empty() ? nullptr : new_etdump());
+  Trace trace;
   const auto inputs = make_inputs(arguments, session);
   RunReport report;
   report.model = arguments.files.model;
   report.method = session.method();
   report.load_ms = session.load_ms();
   const auto outputs = session.run(inputs, &report.first_ms);
+  if (!arguments.trace.empty()) {
+    trace.add_run(backend, report.first_ms);
+  }
   if (arguments.outputs.size() > outputs.size() || arguments.expected.size() > outputs.size()) {
     throw UsageError("the program has " + std::to_string(outputs.size()) + " output(s)");
   }
@@ -177,6 +196,15 @@ int run_model(const Arguments& arguments, const Backend& backend) {
     double ms = 0;
     session.run(inputs, &ms);
     report.steady_ms.push_back(ms);
+    if (!arguments.trace.empty()) {
+      trace.add_run(backend, ms);
+    }
+  }
+  if (!arguments.trace.empty()) {
+    trace.write(arguments.trace);
+  }
+  if (!arguments.etdump.empty()) {
+    write_etdump(session.tracer(), arguments.etdump);
   }
   bool within = true;
   for (size_t i = 0; i < outputs.size(); ++i) {

@@ -18,12 +18,6 @@ std::string folder_of(const std::string& path) {
   return slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
-std::string executable_folder() {
-  char path[PATH_MAX];
-  const ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
-  return length <= 0 ? "." : folder_of(std::string(path, static_cast<size_t>(length)));
-}
-
 std::string runtime_folder() {
   Dl_info info{};
   const auto* symbol = reinterpret_cast<const void*>(&executorch::runtime::get_backend_class);
@@ -50,6 +44,12 @@ void resolve(void* library, const char* name, Function* function) {
 }
 
 }  // namespace
+
+std::string executable_folder() {
+  char path[PATH_MAX];
+  const ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+  return length <= 0 ? "." : folder_of(std::string(path, static_cast<size_t>(length)));
+}
 
 Backend load_backend(const std::string& given_path) {
   Backend backend;

@@ -31,6 +31,9 @@ struct Backend {
 // Throws when the backend cannot be loaded.
 Backend load_backend(const std::string& path);
 
+// The folder of this program.
+std::string executable_folder();
+
 // Status errors of the functions above, as exceptions.
 void check(const Backend& backend, etvk_status status);
 

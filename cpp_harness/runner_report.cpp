@@ -29,6 +29,8 @@ const char* algorithm_name(uint32_t algorithm) {
       return "im2col";
     case ETVK_CONV_IMPLICIT:
       return "implicit";
+    case ETVK_CONV_WINOGRAD:
+      return "winograd";
     default:
       return "unknown";
   }

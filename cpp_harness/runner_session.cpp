@@ -58,7 +58,8 @@ void Session::fail(const std::string& what, Error error) const {
   throw RuntimeError(message, error);
 }
 
-Session::Session(const ProgramFiles& files, const Backend& backend)
+Session::Session(const ProgramFiles& files, const Backend& backend,
+                 std::unique_ptr<executorch::runtime::EventTracer> tracer)
     : backend_(backend), model_(files.model) {
   std::vector<std::string> paths = files.data;
   paths.push_back(files.model);
@@ -72,7 +73,8 @@ Session::Session(const ProgramFiles& files, const Backend& backend)
   if (!executorch::runtime::get_backend_class("VulkanBackend")->is_available()) {
     fail("VulkanBackend is not available", Error::NotFound);
   }
-  module_ = std::make_unique<Module>(files.model, files.data, Module::LoadMode::Mmap);
+  module_ = std::make_unique<Module>(files.model, files.data, Module::LoadMode::Mmap,
+                                     std::move(tracer));
   std::vector<BackendOption> options;
   for (const auto& option : files.options) {
     options.push_back(backend_option(option.first, option.second));

@@ -45,8 +45,9 @@ struct InputMeta {
 
 class Session {
  public:
-  // Loads the program and its method; throws RuntimeError.
-  Session(const ProgramFiles& files, const Backend& backend);
+  // Loads the program and its method; throws RuntimeError. The tracer gets the runtime's events.
+  Session(const ProgramFiles& files, const Backend& backend,
+          std::unique_ptr<executorch::runtime::EventTracer> tracer = nullptr);
 
   // Loads another method, which runs from now on; those before stay loaded.
   void use_method(const std::string& name);
@@ -54,6 +55,7 @@ class Session {
   const std::string& method() const { return method_; }
   const std::vector<InputMeta>& inputs() const { return inputs_; }
   double load_ms() const { return load_ms_; }
+  executorch::runtime::EventTracer* tracer() const { return module_->event_tracer(); }
 
   // Runs once. The outputs are copies. *ms gets the time of the runtime's execute alone.
   std::vector<HostTensor> run(const std::vector<HostTensor>& inputs, double* ms);

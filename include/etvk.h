@@ -42,6 +42,12 @@
 // Size of etvk_convolution.reason, its NUL included.
 #define ETVK_REASON_SIZE 160
 
+// Size of the names in etvk_profile_event, their NUL included.
+#define ETVK_NAME_SIZE 96
+
+// etvk_profile_event.node of what no node of the program asked for.
+#define ETVK_NO_NODE UINT32_MAX
+
 // What a call ended with. The numbers are frozen.
 enum etvk_status
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -140,6 +146,8 @@ enum etvk_conv_algorithm
   ETVK_CONV_IM2COL = 3,
   // A matrix product whose left operand is gathered from the input.
   ETVK_CONV_IMPLICIT = 4,
+  // Winograd's F(4x4, 3x3), chunks of tiles in the workspace.
+  ETVK_CONV_WINOGRAD = 5,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -339,6 +347,65 @@ typedef struct etvk_convolution {
   char reason[ETVK_REASON_SIZE];
 } etvk_convolution;
 
+// One dispatch of the last run. Times are from the begin of the run on the GPU, in nanoseconds;
+// dispatches follow each other without gaps.
+typedef struct etvk_profile_event {
+  // Node id in the blob, which the exporter's debug maps know; ETVK_NO_NODE for copies between
+  // the host's layout and the device's.
+  uint32_t node;
+  // Number of workgroups in x, y, z.
+  uint32_t workgroups[3];
+  // When the dispatch before it ended; 0 for the first.
+  uint64_t start_ns;
+  // When it ended.
+  uint64_t end_ns;
+  // Operator of the node, such as "aten.convolution.default"; empty without a node. Of nodes
+  // that were fused, the first. NUL-terminated.
+  char operator_name[ETVK_NAME_SIZE];
+  // The kernel, NUL-terminated.
+  char kernel[ETVK_NAME_SIZE];
+} etvk_profile_event;
+
+// Called around every use of a host's queue, on any thread.
+typedef void (*etvk_queue_callback)(void *context);
+
+// A Vulkan device that the host opened. Set it to zero, then fill it; what is said of
+// etvk_create_info.struct_size holds here too. Nothing here is destroyed by this library, and all
+// of it has to stay until etvk_host_device_remove has succeeded.
+typedef struct etvk_host_device {
+  // sizeof(etvk_host_device).
+  uint32_t struct_size;
+  // apiVersion of the VkApplicationInfo that the instance was made with: at least 1.1.
+  uint32_t api_version;
+  // vkGetInstanceProcAddr of the loader that the instance came from.
+  const void *get_instance_proc_addr;
+  // The VkInstance.
+  void *instance;
+  // The VkPhysicalDevice, of Vulkan 1.1 or later.
+  void *physical_device;
+  // The VkDevice.
+  void *device;
+  // A VkQueue of the device. Work is submitted to it during create, resize and execute.
+  void *queue;
+  // The queue's family, which must compute.
+  uint32_t queue_family;
+  // 0.
+  uint32_t reserved;
+  // The pNext chain of the VkDeviceCreateInfo that the device was made with; read during the call
+  // only. No feature is required. Those that are found there are used: 16-bit storage buffers,
+  // shaderFloat16, vulkanMemoryModel with cooperativeMatrix. May be null.
+  const void *features;
+  // Locks the queue, against the host's own threads. Called in pairs with unlock_queue, on one
+  // thread, around each submission and not while waiting for it. The host must not hold the lock
+  // when it calls this library. Both may be null when no other thread uses the queue during
+  // calls of this library.
+  etvk_queue_callback lock_queue;
+  // See lock_queue.
+  etvk_queue_callback unlock_queue;
+  // Passed to both.
+  void *queue_context;
+} etvk_host_device;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -433,6 +500,14 @@ etvk_status etvk_delegate_convolution(const struct etvk_delegate *delegate,
                                       uint32_t index,
                                       struct etvk_convolution *out);
 
+// What the last run took on the GPU, one event per dispatch in order: writes at most capacity of
+// them to events, and to *count how many there are: none unless the option profile is on and the
+// current dims have run. events may be null when capacity is 0.
+etvk_status etvk_delegate_profile(const struct etvk_delegate *delegate,
+                                  struct etvk_profile_event *events,
+                                  uint32_t capacity,
+                                  uint32_t *count);
+
 // Everything that is known of the delegate, as JSON text. Writes at most size bytes, the NUL
 // included, and to *needed (may be null) the whole length with the NUL. buffer may be null when
 // size is 0.
@@ -446,6 +521,14 @@ etvk_status etvk_delegate_device_name(const struct etvk_delegate *delegate,
                                       char *buffer,
                                       size_t size,
                                       size_t *needed);
+
+// Makes the host's device known; *out gets a number for the option host_device, by which delegates
+// run on it, beside others on devices of this library.
+etvk_status etvk_host_device_add(const struct etvk_host_device *info, uint32_t *out);
+
+// Forgets the host's device, which the host may destroy afterwards. ETVK_STATUS_INVALID_ARGUMENT,
+// and nothing changes, while delegates on it live.
+etvk_status etvk_host_device_remove(uint32_t id);
 
 #ifdef __cplusplus
 }  // extern "C"

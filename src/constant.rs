@@ -7,6 +7,10 @@ use crate::parallel;
 use crate::tensor::{DType, Element};
 use half::f16;
 
+mod winograd;
+
+pub use winograd::POSITIONS as WINOGRAD_POSITIONS;
+
 /// Gives the bytes of constants. They are borrowed for the call of `read`, so a host may unmap them
 /// right after.
 pub trait ConstantData {
@@ -35,6 +39,19 @@ pub struct Pack {
     pub strides: Vec<i64>,
     /// First source element.
     pub offset: i64,
+    /// What is computed from what is gathered.
+    pub transform: Transform,
+}
+
+/// What a [`Pack`] computes on the way. In f64, rounded once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transform {
+    /// Nothing.
+    None,
+    /// Each gathered element is the first tap of a 3x3 kernel, whose taps lie so many source
+    /// elements apart, `[height, width]`. Dim 0 counts the [`WINOGRAD_POSITIONS`] products that
+    /// `shaders/lib/winograd.glsl` takes them for.
+    Winograd([i64; 2]),
 }
 
 impl Pack {
@@ -51,6 +68,7 @@ impl Pack {
             valid: dims.to_vec(),
             strides,
             offset: 0,
+            transform: Transform::None,
         }
     }
 
@@ -82,6 +100,21 @@ impl Pack {
             low += reach.min(0);
             high += reach.max(0);
         }
+        if let Transform::Winograd(taps) = self.transform {
+            let whole = self.dims.first() == Some(&WINOGRAD_POSITIONS)
+                && self.valid.first() == Some(&WINOGRAD_POSITIONS)
+                && self.strides.first() == Some(&0);
+            if !whole || self.element != Element::F32 {
+                return Err(Error::internal(
+                    "pack: dim 0 is not Winograd's products in 32 bits",
+                ));
+            }
+            for stride in taps {
+                let reach = 2 * i128::from(stride);
+                low += reach.min(0);
+                high += reach.max(0);
+            }
+        }
         let have = i128::from(source_bytes / self.source.size_bytes());
         if low < 0 || high >= have {
             return Err(Error::blob(format!(
@@ -95,6 +128,9 @@ impl Pack {
     /// Writes destination elements `first..` into `out` (a whole number of elements).
     /// `source` has passed [`Pack::validate`].
     pub fn write(&self, source: &[u8], first: u64, out: &mut [u8]) {
+        if let Transform::Winograd(taps) = self.transform {
+            return self.write_winograd(taps, source, first, out);
+        }
         match (self.source, self.element) {
             // The same bytes: most weights.
             (DType::F32, Element::F32) | (DType::I32, Element::I32) => {
@@ -113,6 +149,30 @@ impl Pack {
             (from, Element::I32) => {
                 self.gather(first, out, |at| read_int(from, source, at).to_le_bytes());
             }
+        }
+    }
+
+    /// A product of all kernels after the other.
+    fn write_winograd(&self, taps: [i64; 2], source: &[u8], mut first: u64, mut out: &mut [u8]) {
+        let reach: [isize; 9] = std::array::from_fn(|tap| {
+            let (row, column) = ((tap / 3) as i64, (tap % 3) as i64);
+            (row * taps[0] + column * taps[1]) as isize
+        });
+        let plane = self.numel().unwrap_or(0) / u64::from(WINOGRAD_POSITIONS);
+        while !out.is_empty() && plane > 0 {
+            let product = first / plane;
+            let left = usize::try_from(4 * ((product + 1) * plane - first)).unwrap_or(usize::MAX);
+            let (now, later) = out.split_at_mut(left.min(out.len()));
+            let coefficients = winograd::coefficients(product);
+            self.gather(first, now, |at| {
+                let mut sum = 0.0;
+                for (c, step) in coefficients.iter().zip(reach) {
+                    let tap = read_float(self.source, source, at.wrapping_add_signed(step));
+                    sum += c * f64::from(tap);
+                }
+                (sum as f32).to_le_bytes()
+            });
+            (first, out) = ((product + 1) * plane, later);
         }
     }
 
@@ -216,184 +276,4 @@ pub fn read_int(dtype: DType, bytes: &[u8], at: usize) -> i32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn floats(n: usize) -> Vec<u8> {
-        (0..n).flat_map(|i| (i as f32).to_le_bytes()).collect()
-    }
-
-    fn run(pack: &Pack, source: &[u8]) -> Vec<f32> {
-        pack.validate(source.len() as u64).expect("valid");
-        let mut out = vec![0xAA; (pack.numel().expect("fits") * 4) as usize];
-        pack.write(source, 0, &mut out);
-        out.chunks_exact(4)
-            .map(|c| f32::from_le_bytes(c.try_into().expect("4")))
-            .collect()
-    }
-
-    #[test]
-    fn transposes_and_pads_with_zeros() {
-        // [c_out = 2, c_in = 3] -> [c_in padded to 4][c_out padded to 4]
-        let pack = Pack {
-            source: DType::F32,
-            element: Element::F32,
-            dims: vec![4, 4],
-            valid: vec![3, 2],
-            strides: vec![1, 3],
-            offset: 0,
-        };
-        let want = [
-            0., 3., 0., 0., 1., 4., 0., 0., 2., 5., 0., 0., 0., 0., 0., 0.,
-        ];
-        assert_eq!(run(&pack, &floats(6)), want);
-    }
-
-    #[test]
-    fn chunks_equal_the_whole() {
-        let pack = Pack {
-            source: DType::F32,
-            element: Element::F32,
-            dims: vec![3, 5, 4],
-            valid: vec![3, 4, 3],
-            strides: vec![-12, 3, 1],
-            offset: 24,
-        };
-        let source = floats(36);
-        let whole = run(&pack, &source);
-        for chunk in 1..60 {
-            let mut got = Vec::new();
-            for first in (0..60).step_by(chunk) {
-                let mut out = vec![0u8; chunk.min(60 - first) * 4];
-                pack.write(&source, first as u64, &mut out);
-                got.extend(
-                    out.chunks_exact(4)
-                        .map(|c| f32::from_le_bytes(c.try_into().expect("4"))),
-                );
-            }
-            assert_eq!(got, whole, "chunk {chunk}");
-        }
-    }
-
-    #[test]
-    fn every_type_and_layout_equals_an_element_at_a_time() {
-        // Values that survive every type in question; 5 x 6 x 7 of them.
-        let values = 5 * 6 * 7;
-        let bytes = |dtype: DType, i: usize| -> Vec<u8> {
-            let n = (i % 113) as u8;
-            match dtype {
-                DType::F32 => f32::from(n).to_le_bytes().into(),
-                DType::F16 => f16::from_f32(f32::from(n)).to_le_bytes().into(),
-                DType::F64 => f64::from(n).to_le_bytes().into(),
-                DType::I32 => i32::from(n).to_le_bytes().into(),
-                DType::I64 => i64::from(n).to_le_bytes().into(),
-                _ => vec![n],
-            }
-        };
-        // Sizes and valid sizes; strides and offset.
-        type Sizes = [u32; 3];
-        let layouts: [([Sizes; 2], [i64; 3], i64); 5] = [
-            ([[5, 6, 7], [5, 6, 7]], [42, 7, 1], 0),
-            ([[7, 6, 8], [7, 6, 5]], [1, 7, 42], 0),
-            ([[6, 3, 9], [5, 2, 7]], [42, 14, -1], 6),
-            ([[2, 2, 2], [0, 2, 2]], [1, 1, 1], 0),
-            ([[4, 1, 3], [4, 1, 1]], [7, 0, i64::MAX], 3),
-        ];
-        let sources = [
-            DType::F32,
-            DType::F16,
-            DType::F64,
-            DType::I32,
-            DType::I64,
-            DType::U8,
-        ];
-        for source in sources {
-            let stored: Vec<u8> = (0..values).flat_map(|i| bytes(source, i)).collect();
-            for element in [Element::F32, Element::F16, Element::I32] {
-                for ([dims, valid], strides, offset) in layouts {
-                    let (dims, valid) = (dims.to_vec(), valid.to_vec());
-                    let strides = strides.to_vec();
-                    let pack = Pack {
-                        source,
-                        element,
-                        dims,
-                        valid,
-                        strides,
-                        offset,
-                    };
-                    pack.validate(stored.len() as u64).expect("inside");
-                    let size = element.size_bytes() as usize;
-                    let mut got = vec![0xAA; pack.numel().expect("fits") as usize * size];
-                    pack.write(&stored, 0, &mut got);
-                    let mut slots = got.chunks_exact(size);
-                    for (i, j, k) in (0..pack.dims[0]).flat_map(|i| {
-                        let [_, h, w] = [pack.dims[0], pack.dims[1], pack.dims[2]];
-                        (0..h).flat_map(move |j| (0..w).map(move |k| (i, j, k)))
-                    }) {
-                        let inside = [i, j, k].iter().zip(&pack.valid).all(|(i, v)| i < v);
-                        let at = || {
-                            let steps = [i, j, k].map(i64::from);
-                            let sum: i64 =
-                                steps.iter().zip(&pack.strides).map(|(i, s)| i * s).sum();
-                            (offset + sum) as usize % 113
-                        };
-                        let want = if inside { at() as f32 } else { 0.0 };
-                        let slot = slots.next().expect("as many");
-                        let value = match element {
-                            Element::F32 => f32::from_le_bytes(slot.try_into().expect("4")),
-                            Element::F16 => {
-                                f16::from_le_bytes(slot.try_into().expect("2")).to_f32()
-                            }
-                            Element::I32 => i32::from_le_bytes(slot.try_into().expect("4")) as f32,
-                        };
-                        assert_eq!(value, want, "{source:?} to {pack:?} at {:?}", [i, j, k]);
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn threads_write_what_one_writes() {
-        // Ragged, and long enough for several threads.
-        let pack = Pack {
-            source: DType::F32,
-            element: Element::F16,
-            dims: vec![3, 331, 513],
-            valid: vec![3, 331, 509],
-            strides: vec![1, 3, 3 * 331],
-            offset: 0,
-        };
-        let source = floats(3 * 331 * 509);
-        let bytes = pack.numel().expect("fits") as usize * 2;
-        for (first, length) in [(0, bytes), (1000, bytes - 2000), (7, 4), (7, 0)] {
-            let (mut one, mut many) = (vec![1; length], vec![2; length]);
-            pack.write(&source, first, &mut one);
-            pack.write_parallel(&source, first, &mut many);
-            assert!(one == many, "{length} bytes from element {first}");
-        }
-    }
-
-    #[test]
-    fn refuses_to_read_outside() {
-        let mut pack = Pack::contiguous(DType::F32, Element::F32, &[2, 3]);
-        assert!(pack.validate(24).is_ok());
-        assert!(pack.validate(23).is_err());
-        pack.offset = -1;
-        assert!(pack.validate(24).is_err());
-        pack.offset = i64::MAX;
-        assert!(pack.validate(24).is_err());
-    }
-
-    #[test]
-    fn converts_as_pytorch() {
-        let source: Vec<u8> = [1i64, -1, 1 << 33, 7]
-            .iter()
-            .flat_map(|x| x.to_le_bytes())
-            .collect();
-        assert_eq!(read_int(DType::I64, &source, 2), 0);
-        assert_eq!(read_float(DType::I64, &source, 1), -1.0);
-        assert_eq!(read_int(DType::Bool, &[2], 0), 1);
-        assert_eq!(read_int(DType::F32, &2.9f32.to_le_bytes(), 0), 2);
-    }
-}
+mod tests;

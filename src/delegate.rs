@@ -3,6 +3,7 @@
 pub mod host;
 mod kept;
 mod phases;
+pub mod profile;
 mod report;
 
 use crate::compile::{bound_shapes, compile, InputShape};
@@ -324,6 +325,13 @@ impl Delegate {
         } = state.current()?;
         let times = watched(&self.device, recording.times_ns())?;
         Ok((program.clone(), recording.barriers(), times))
+    }
+
+    /// The dispatches of the last run with what each took on the GPU; empty unless the option
+    /// `profile` is on and the current input sizes have run.
+    pub fn profile(&self) -> Result<Vec<profile::TimedDispatch>> {
+        let (program, _, times_ns) = self.current()?;
+        Ok(profile::timed(self, &program, &times_ns))
     }
 
     /// What the driver allocated for this delegate.

@@ -7,11 +7,13 @@
 
 mod call;
 mod convert;
+mod host_device;
 mod log;
 mod named_data;
 mod registry;
 mod types;
 
+pub use host_device::*;
 pub use types::*;
 
 use crate::delegate::Delegate;
@@ -140,7 +142,7 @@ pub unsafe extern "C" fn etvk_delegate_create(
     guard(|| {
         call::check_out(out, "out")?;
         // SAFETY: the caller says that `info` points at `struct_size` bytes.
-        let info = unsafe { convert::create_info(info) }?;
+        let info = unsafe { convert::sized(info) }?;
         if info.blob.is_null() {
             return Err(Error::argument("blob is null"));
         }
@@ -334,6 +336,38 @@ pub unsafe extern "C" fn etvk_delegate_convolution(
         let report = pick(&program.convolutions, index, "convolutions")?;
         // SAFETY: as in `etvk_delegate_input_count`.
         unsafe { write(out, convert::convolution(report), "out") }
+    })
+}
+
+/// What the last run took on the GPU, one event per dispatch in order: writes at most capacity of
+/// them to events, and to *count how many there are: none unless the option profile is on and the
+/// current dims have run. events may be null when capacity is 0.
+#[no_mangle]
+pub unsafe extern "C" fn etvk_delegate_profile(
+    delegate: *const etvk_delegate,
+    events: *mut etvk_profile_event,
+    capacity: u32,
+    count: *mut u32,
+) -> etvk_status {
+    with_delegate(delegate, |d| {
+        call::check_out(count, "count")?;
+        if capacity > 0 {
+            call::check_out(events, "events")?;
+        }
+        let timed = d.profile()?;
+        for (index, dispatch) in timed.iter().take(call::size(capacity)?).enumerate() {
+            // SAFETY: the caller says that `events` has room for `capacity`, which `index` is
+            // below.
+            unsafe {
+                write(
+                    events.add(index),
+                    convert::profile_event(dispatch),
+                    "events",
+                )
+            }?;
+        }
+        // SAFETY: as in `etvk_delegate_input_count`.
+        unsafe { write(count, self::count(timed.len())?, "count") }
     })
 }
 

@@ -138,12 +138,17 @@ fn plan(
                 });
                 continue;
             }
-            BufferKind::Workspace | BufferKind::WorkspaceImage(_) => {
-                // All convolutions share one workspace: every such buffer starts at 0.
-                plan.workspace_bytes = plan.workspace_bytes.max(desc.size_bytes);
+            BufferKind::Workspace(_) | BufferKind::WorkspaceImage(_) => {
+                // All convolutions share one workspace; only parts of it start behind 0.
+                let offset_bytes = match desc.kind {
+                    BufferKind::Workspace(offset_bytes) => offset_bytes,
+                    _ => 0,
+                };
+                let end = offset_bytes.checked_add(desc.size_bytes);
+                plan.workspace_bytes = plan.workspace_bytes.max(end.ok_or_else(overflow)?);
                 plan.places.push(Place {
                     region: Region::Workspace,
-                    offset_bytes: 0,
+                    offset_bytes,
                 });
                 continue;
             }

@@ -18,6 +18,8 @@ pub enum ConvChoice {
     Depthwise,
     /// A GEMM that gathers its left operand from the image.
     Implicit,
+    /// Winograd's F(4x4, 3x3); only for plain 3x3 of constant 32-bit weights.
+    Winograd,
 }
 
 /// What holds im2col's columns.
@@ -59,6 +61,8 @@ pub struct Options {
     pub memory_limit_bytes: Option<u64>,
     /// Index among all enumerated physical devices; `None` takes the best kind.
     pub device_index: Option<u32>,
+    /// A device that the host opened and named; `None` opens one.
+    pub host_device: Option<u32>,
     /// Whether the device stays open when its last delegate goes.
     pub keep_device: bool,
     /// Whether loading includes a first run.
@@ -90,6 +94,7 @@ impl Default for Options {
             scratch_storage: None,
             memory_limit_bytes: None,
             device_index: None,
+            host_device: None,
             keep_device: false,
             warm_up: false,
             fp16_storage: true,
@@ -146,7 +151,7 @@ pub static KEYS: &[OptionKey] = &[
     },
     OptionKey {
         name: "conv_algorithm",
-        allowed: "auto, im2col, direct, pointwise, depthwise or implicit",
+        allowed: "auto, im2col, direct, pointwise, depthwise, implicit or winograd",
         doc: "path of every convolution that can take it (auto)",
         parse: |options, value| {
             options.conv_algorithm = match value {
@@ -156,6 +161,7 @@ pub static KEYS: &[OptionKey] = &[
                 "pointwise" => Some(ConvChoice::Pointwise),
                 "depthwise" => Some(ConvChoice::Depthwise),
                 "implicit" => Some(ConvChoice::Implicit),
+                "winograd" => Some(ConvChoice::Winograd),
                 _ => return None,
             };
             Some(())
@@ -213,6 +219,16 @@ pub static KEYS: &[OptionKey] = &[
         doc: "which device (discrete before integrated, virtual, other and CPU)",
         parse: |options, value| {
             options.device_index = Some(u32::try_from(number(value)?).ok()?);
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "host_device",
+        allowed: "a number that etvk_host_device_add gave",
+        doc: "run on a device that the host opened, in place of one of our own; validation is the \
+              host's then, and keep_device has no meaning",
+        parse: |options, value| {
+            options.host_device = Some(u32::try_from(number(value)?).ok()?);
             Some(())
         },
     },

@@ -2,27 +2,38 @@
 
 use etvk::error::ErrorKind;
 use etvk::ops::conv2d::plan::{tiles, MAX_TILES};
-use etvk::ops::conv2d::{plan_conv2d, ConvAlgorithm, ConvGeometry, ConvPlan};
+use etvk::ops::conv2d::{plan_conv2d, ConvAlgorithm, ConvGeometry, ConvPlan, WeightSource};
 use etvk::options::{ConvChoice, Options, ScratchStorage};
 use etvk::tensor::{DeviceClass, DeviceImages, DeviceLimits, Element, ImageDimensions};
 use std::sync::Arc;
 
 #[path = "plan/images.rs"]
 mod images;
+#[path = "plan/order.rs"]
+mod order;
 #[path = "common/random.rs"]
 mod random;
+#[path = "plan/winograd.rs"]
+mod winograd;
 
 use images::FakeImages;
 use random::Random;
 
-const CHOICES: [Option<ConvChoice>; 6] = [
+const CHOICES: [Option<ConvChoice>; 7] = [
     None,
     Some(ConvChoice::Im2col),
     Some(ConvChoice::Direct),
     Some(ConvChoice::Pointwise),
     Some(ConvChoice::Depthwise),
     Some(ConvChoice::Implicit),
+    Some(ConvChoice::Winograd),
 ];
+
+/// Mostly constants.
+const WEIGHTS: [WeightSource; 4] = {
+    use WeightSource::{Computed, Constant};
+    [Constant, Constant, Constant, Computed]
+};
 
 const STORAGES: [Option<ScratchStorage>; 4] = [
     None,
@@ -54,7 +65,7 @@ fn plan(g: &ConvGeometry, options: &Options) -> ConvPlan {
         class: DeviceClass::Cpu,
         ..DeviceLimits::minimum()
     };
-    plan_conv2d(g, Element::F32, &limits, options).expect("a good geometry")
+    plan_conv2d(g, WeightSource::Constant, Element::F32, &limits, options).expect("a good geometry")
 }
 
 fn budget(workspace_bytes: u64) -> Options {
@@ -87,6 +98,13 @@ fn any_geometry(random: &mut Random) -> ConvGeometry {
         0 => number(random, 600),
         _ => number(random, 64).saturating_mul(groups),
     };
+    // What Winograd can take.
+    let plain = random.int(0, 7) == 0;
+    let mut pair = |usual, plainly: u32| match plain {
+        true => [plainly; 2],
+        false => [number(random, usual), number(random, usual)],
+    };
+    let (kernel, stride, dilation) = (pair(7, 3), pair(3, 1), pair(3, 1));
     ConvGeometry {
         n: match random.int(0, 4) {
             0 => number(random, 8),
@@ -96,10 +114,10 @@ fn any_geometry(random: &mut Random) -> ConvGeometry {
         h_in: number(random, 300),
         w_in: number(random, 300),
         c_out: channels(random),
-        kernel: [number(random, 7), number(random, 7)],
-        stride: [number(random, 3), number(random, 3)],
+        kernel,
+        stride,
         padding: [number(random, 4), number(random, 4)],
-        dilation: [number(random, 3), number(random, 3)],
+        dilation,
         output_padding: [number(random, 2), number(random, 2)],
         groups,
         transposed: random.int(0, 5) == 0,
@@ -114,7 +132,7 @@ fn any_options(random: &mut Random) -> Options {
             2 => random.bits(),
             _ => 1 << random.int(8, 30),
         },
-        conv_algorithm: CHOICES[usize::try_from(random.int(0, 5)).expect("small")],
+        conv_algorithm: CHOICES[usize::try_from(random.int(0, 6)).expect("small")],
         scratch_storage: STORAGES[usize::try_from(random.int(0, 3)).expect("small")],
         ..Options::default()
     }
@@ -130,15 +148,16 @@ fn any_geometry_gives_a_plan_within_limits_or_an_error() {
         let g = any_geometry(&mut random);
         let options = any_options(&mut random);
         let element = [Element::F32, Element::F16][round % 2];
+        let weight = WEIGHTS[usize::try_from(random.int(0, 3)).expect("small")];
         let mut limits = DeviceLimits::minimum();
         limits.max_storage_buffer_range_bytes = 1 << random.int(20, 32);
         limits.class = [DeviceClass::Cpu, DeviceClass::Discrete][random.int(0, 1) as usize];
         limits.images = DeviceImages(Arc::new(FakeImages::random(&mut random)));
         let what = || format!("ETVK_TEST_SEED={seed}, round {round}: {g:?} {options:?}");
-        let result = plan_conv2d(&g, element, &limits, &options);
+        let result = plan_conv2d(&g, weight, element, &limits, &options);
         assert_eq!(
             result,
-            plan_conv2d(&g, element, &limits, &options),
+            plan_conv2d(&g, weight, element, &limits, &options),
             "{}",
             what()
         );
@@ -222,58 +241,6 @@ fn any_geometry_gives_a_plan_within_limits_or_an_error() {
     // The generator must not only make nonsense.
     assert!(planned > 60_000 && tiled > 10_000, "{planned} {tiled}");
     assert!(in_2d > 1000 && in_3d > 1000, "{in_2d} {in_3d}");
-}
-
-/// What sets the order of sums, and with it rounding: not tiles, not storages.
-fn order(plan: &ConvPlan) -> (u32, u32) {
-    match plan.algorithm {
-        // These two sum alike.
-        ConvAlgorithm::Im2col { .. } | ConvAlgorithm::Direct => (0, 1),
-        ConvAlgorithm::Implicit { parts, .. } => (1, parts),
-        ConvAlgorithm::Pointwise => (2, 1),
-        ConvAlgorithm::Depthwise => (3, 1),
-    }
-}
-
-#[test]
-fn the_budget_never_sets_the_order_of_sums() {
-    let seed = std::env::var("ETVK_TEST_SEED").map_or(31_337, |s| s.parse().expect("a number"));
-    let mut random = Random::new(seed);
-    let (mut parted, mut tiled, mut serial) = (0u32, 0u32, 0u32);
-    for round in 0..40_000 {
-        let g = any_geometry(&mut random);
-        let options = any_options(&mut random);
-        let element = [Element::F32, Element::F16][round % 2];
-        let limits = DeviceLimits {
-            class: [DeviceClass::Cpu, DeviceClass::Discrete][random.int(0, 1) as usize],
-            images: DeviceImages(Arc::new(FakeImages::random(&mut random))),
-            ..DeviceLimits::minimum()
-        };
-        let more = Options {
-            workspace_bytes: any_options(&mut random).workspace_bytes,
-            scratch_storage: any_options(&mut random).scratch_storage,
-            ..options.clone()
-        };
-        let plans = [&options, &more].map(|o| plan_conv2d(&g, element, &limits, o));
-        let [Ok(a), Ok(b)] = plans else {
-            continue;
-        };
-        let what = format!("ETVK_TEST_SEED={seed}, round {round}: {g:?} {options:?} {more:?}");
-        assert_eq!(order(&a), order(&b), "{what}");
-        if let ConvAlgorithm::Implicit { parts, pixels_tile } = a.algorithm {
-            if parts > 1 {
-                parted += 1;
-                tiled += u32::from(pixels_tile > 0 && u64::from(pixels_tile) < g.pixels_out());
-                serial += u32::from(pixels_tile == 0);
-                assert_eq!(pixels_tile == 0, a.workspace_bytes == 0, "{what}");
-            }
-        }
-    }
-    // The generator must reach each of them.
-    assert!(
-        parted > 1000 && tiled > 50 && serial > 100,
-        "{parted} {tiled} {serial}"
-    );
 }
 
 /// Tiles follow each other, end with the extent, and differ by at most 1.
@@ -506,6 +473,7 @@ fn wrong_geometries_are_errors_with_numbers() {
     ] {
         let e = plan_conv2d(
             &wrong,
+            WeightSource::Constant,
             Element::F32,
             &DeviceLimits::minimum(),
             &Options::default(),
@@ -521,6 +489,7 @@ fn wrong_geometries_are_errors_with_numbers() {
     };
     let e = plan_conv2d(
         &huge,
+        WeightSource::Constant,
         Element::F32,
         &DeviceLimits::minimum(),
         &Options::default(),

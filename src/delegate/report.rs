@@ -1,10 +1,11 @@
 //! The report of a delegate as JSON text.
 
+use super::profile::{timed, TimedDispatch};
 use super::Delegate;
 use crate::ops::conv2d::plan::ConvAlgorithm;
 use crate::ops::conv2d::ConvReport;
 use crate::options::ScratchStorage;
-use crate::program::{BufferKind, Dispatch, Port, PortKind, Program};
+use crate::program::{Port, PortKind};
 use crate::tensor::{DType, ImageDimensions, ImageShape};
 use std::fmt::Write as _;
 
@@ -92,6 +93,7 @@ fn algorithm_name(algorithm: ConvAlgorithm) -> &'static str {
         ConvAlgorithm::Direct => "direct",
         ConvAlgorithm::Im2col { .. } => "im2col",
         ConvAlgorithm::Implicit { .. } => "implicit",
+        ConvAlgorithm::Winograd { .. } => "winograd",
     }
 }
 
@@ -169,36 +171,25 @@ fn convolution(report: &ConvReport) -> String {
         .end()
 }
 
-/// Whether `dispatch` only copies between the host's layout and the device's: inputs are read by
-/// such copies alone, and outputs are copied where no node's kernel writes them.
-fn at_edge(program: &Program, dispatch: &Dispatch) -> bool {
-    dispatch
-        .bindings
-        .iter()
-        .any(|bind| match program.buffer(bind.buffer).kind {
-            BufferKind::Input(_) => true,
-            BufferKind::Output(_) => dispatch.node.is_none(),
-            _ => false,
-        })
-}
-
 /// What the dispatches of the last run took on the GPU.
-fn profile(delegate: &Delegate, program: &Program, times_ns: &[f64]) -> String {
-    let timed = program.dispatches.iter().zip(times_ns);
-    let dispatches = timed.fold(Json::array(), |array, (dispatch, ns)| {
-        let node = dispatch.node.and_then(|n| delegate.graph.nodes.get(n));
-        let node = node.map_or_else(|| "null".into(), |node| node.id.to_string());
+fn profile(timed: &[TimedDispatch]) -> String {
+    let dispatches = timed.iter().fold(Json::array(), |array, dispatch| {
+        let node = dispatch.node.as_ref();
+        let (id, operator) = node.map_or(("null".into(), "null".into()), |(id, operator)| {
+            (id.to_string(), quoted(operator))
+        });
         array.item(
             Json::object()
-                .raw("node", node)
-                .string("kernel", dispatch.shader.info().name)
+                .raw("node", id)
+                .raw("operator", operator)
+                .string("kernel", dispatch.kernel)
                 .list("workgroups", &dispatch.workgroups)
-                .raw("gpu_us", format_args!("{:.3}", ns / 1e3))
-                .raw("edge", at_edge(program, dispatch))
+                .raw("gpu_us", format_args!("{:.3}", dispatch.ns() / 1e3))
+                .raw("edge", dispatch.edge)
                 .end(),
         )
     });
-    let sum_ms = times_ns.iter().sum::<f64>() / 1e6;
+    let sum_ms = timed.iter().map(TimedDispatch::ns).sum::<f64>() / 1e6;
     Json::object()
         .raw("gpu_ms", format_args!("{sum_ms:.6}"))
         .raw("dispatches", dispatches.end())
@@ -241,7 +232,7 @@ pub(super) fn json(delegate: &Delegate) -> crate::error::Result<String> {
         });
     let profile = match times_ns.is_empty() {
         true => "null".into(),
-        false => profile(delegate, &program, &times_ns),
+        false => profile(&timed(delegate, &program, &times_ns)),
     };
     Ok(Json::object()
         .string("etvk", env!("CARGO_PKG_VERSION"))

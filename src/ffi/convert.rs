@@ -2,12 +2,12 @@
 
 use super::call::slice;
 use super::types::{
-    dtype_number, dtype_of, etvk_conv_algorithm, etvk_convolution, etvk_create_info,
-    etvk_input_shape, etvk_option, etvk_port, etvk_port_kind, etvk_tensor, ETVK_MAX_RANK,
-    ETVK_REASON_SIZE,
+    dtype_number, dtype_of, etvk_conv_algorithm, etvk_convolution, etvk_input_shape, etvk_option,
+    etvk_port, etvk_port_kind, etvk_profile_event, etvk_tensor, ETVK_MAX_RANK, ETVK_NO_NODE,
 };
 use crate::compile::InputShape;
 use crate::delegate::host::{HostLayout, HostTensor, HostTensorMut};
+use crate::delegate::profile::TimedDispatch;
 use crate::delegate::Delegate;
 use crate::error::{Error, Result};
 use crate::ops::conv2d::plan::ConvAlgorithm;
@@ -19,14 +19,14 @@ use std::ffi::{c_char, CStr};
 /// A larger `struct_size` is surely garbage, not a later version.
 const MAX_STRUCT_SIZE: usize = 4096;
 
-/// The structure at `info`, checked against its own size.
+/// The structure at `info`, checked against its own size, which is its first member.
 ///
 /// # Safety
 /// When `info` is not null, `struct_size` bytes must be readable there.
-pub(super) unsafe fn create_info(info: *const etvk_create_info) -> Result<etvk_create_info> {
+pub(super) unsafe fn sized<T: Copy>(info: *const T) -> Result<T> {
     // SAFETY: at least the size itself is readable; a structure of C is aligned.
     let size = unsafe { slice(info.cast::<u32>(), 1, "info") }?[0];
-    let known = size_of::<etvk_create_info>();
+    let known = size_of::<T>();
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     if !(known..=MAX_STRUCT_SIZE).contains(&size) {
         return Err(Error::argument(format!(
@@ -255,6 +255,7 @@ pub(super) fn convolution(report: &ConvReport) -> etvk_convolution {
         ConvAlgorithm::Depthwise => (etvk_conv_algorithm::ETVK_CONV_DEPTHWISE, [h_out, w_out]),
         ConvAlgorithm::Direct => (etvk_conv_algorithm::ETVK_CONV_DIRECT, [h_out, w_out]),
         ConvAlgorithm::Implicit { .. } => (etvk_conv_algorithm::ETVK_CONV_IMPLICIT, [h_out, w_out]),
+        ConvAlgorithm::Winograd { .. } => (etvk_conv_algorithm::ETVK_CONV_WINOGRAD, [h_out, w_out]),
         ConvAlgorithm::Im2col {
             h_out_tile,
             w_out_tile,
@@ -264,14 +265,6 @@ pub(super) fn convolution(report: &ConvReport) -> etvk_convolution {
             [h_out_tile, w_out_tile],
         ),
     };
-    let mut reason = [0; ETVK_REASON_SIZE];
-    let mut length = report.reason.len().min(ETVK_REASON_SIZE - 1);
-    while !report.reason.is_char_boundary(length) {
-        length -= 1;
-    }
-    for (to, from) in reason.iter_mut().zip(&report.reason.as_bytes()[..length]) {
-        *to = c_char::from_ne_bytes([*from]);
-    }
     etvk_convolution {
         node: report.node,
         n: g.n,
@@ -294,6 +287,32 @@ pub(super) fn convolution(report: &ConvReport) -> etvk_convolution {
         dispatch_count: report.dispatch_count,
         workspace_bytes: report.workspace_bytes,
         moved_bytes: report.moved_bytes,
-        reason,
+        reason: fixed_text(&report.reason),
+    }
+}
+
+/// As much of `text` as fits, cut at a character, with a NUL.
+fn fixed_text<const N: usize>(text: &str) -> [c_char; N] {
+    let mut fixed = [0; N];
+    let mut length = text.len().min(N - 1);
+    while !text.is_char_boundary(length) {
+        length -= 1;
+    }
+    for (to, from) in fixed.iter_mut().zip(&text.as_bytes()[..length]) {
+        *to = c_char::from_ne_bytes([*from]);
+    }
+    fixed
+}
+
+pub(super) fn profile_event(dispatch: &TimedDispatch) -> etvk_profile_event {
+    let node = dispatch.node.as_ref();
+    etvk_profile_event {
+        node: node.map_or(ETVK_NO_NODE, |(id, _)| *id),
+        workgroups: dispatch.workgroups,
+        // `as` saturates, and times are finite and not negative.
+        start_ns: dispatch.start_ns.round() as u64,
+        end_ns: dispatch.end_ns.round() as u64,
+        operator_name: fixed_text(node.map_or("", |(_, operator)| operator)),
+        kernel: fixed_text(dispatch.kernel),
     }
 }

@@ -19,6 +19,12 @@ pub const ETVK_MAX_RANK: usize = 8;
 /// Size of etvk_convolution.reason, its NUL included.
 pub const ETVK_REASON_SIZE: usize = 160;
 
+/// Size of the names in etvk_profile_event, their NUL included.
+pub const ETVK_NAME_SIZE: usize = 96;
+
+/// etvk_profile_event.node of what no node of the program asked for.
+pub const ETVK_NO_NODE: u32 = u32::MAX;
+
 /// What a call ended with. The numbers are frozen.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,6 +301,27 @@ pub struct etvk_memory {
     pub driver_allocations: u64,
 }
 
+/// One dispatch of the last run. Times are from the begin of the run on the GPU, in nanoseconds;
+/// dispatches follow each other without gaps.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct etvk_profile_event {
+    /// Node id in the blob, which the exporter's debug maps know; ETVK_NO_NODE for copies between
+    /// the host's layout and the device's.
+    pub node: u32,
+    /// Number of workgroups in x, y, z.
+    pub workgroups: [u32; 3],
+    /// When the dispatch before it ended; 0 for the first.
+    pub start_ns: u64,
+    /// When it ended.
+    pub end_ns: u64,
+    /// Operator of the node, such as "aten.convolution.default"; empty without a node. Of nodes
+    /// that were fused, the first. NUL-terminated.
+    pub operator_name: [c_char; ETVK_NAME_SIZE],
+    /// The kernel, NUL-terminated.
+    pub kernel: [c_char; ETVK_NAME_SIZE],
+}
+
 /// Device memory of the whole process: of all delegates, and of loads that are under way. All but
 /// the peak is 0 before the first delegate and after the last.
 #[repr(C)]
@@ -334,6 +361,8 @@ pub enum etvk_conv_algorithm {
     ETVK_CONV_IM2COL = 3,
     /// A matrix product whose left operand is gathered from the input.
     ETVK_CONV_IMPLICIT = 4,
+    /// Winograd's F(4x4, 3x3), chunks of tiles in the workspace.
+    ETVK_CONV_WINOGRAD = 5,
 }
 
 /// One convolution of the program, for the current dims. Pairs are height, width.

@@ -13,14 +13,15 @@ fn program(state: &mut u64) -> Program {
     let kinds = [
         BufferKind::Temporary,
         BufferKind::Temporary,
-        BufferKind::Workspace,
+        BufferKind::Workspace(0),
+        BufferKind::Workspace(256),
         BufferKind::Constant(0),
         BufferKind::Input(0),
         BufferKind::Output(0),
     ];
     let buffers: Vec<BufferDesc> = (0..12)
         .map(|_| BufferDesc {
-            kind: kinds[random(state, 6) as usize],
+            kind: kinds[random(state, 7) as usize],
             size_bytes: 16 * (1 + random(state, 20)),
         })
         .collect();

@@ -7,7 +7,7 @@ pub mod plan;
 mod tile;
 mod weights;
 
-pub use plan::{plan_conv2d, ConvAlgorithm, ConvGeometry, ConvPlan, ConvReport};
+pub use plan::{plan_conv2d, ConvAlgorithm, ConvGeometry, ConvPlan, ConvReport, WeightSource};
 
 use super::gemm::Steps;
 use super::{Args, Epilogue, Op};
@@ -78,7 +78,12 @@ impl Op for Conv2d {
             .tensor(self.output)?
             .dtype
             .element(program.limits());
-        let plan = plan_conv2d(&geometry, element, program.limits(), program.options())?;
+        let weight = match program.constant(self.weight)? {
+            Some(_) => WeightSource::Constant,
+            None => WeightSource::Computed,
+        };
+        let (limits, options) = (program.limits(), program.options());
+        let plan = plan_conv2d(&geometry, weight, element, limits, options)?;
         self.lower_as(&geometry, &plan, program)
     }
 }

@@ -4,6 +4,8 @@ pub const ETVK_VERSION_MINOR : u32 = 1 ;
 pub const ETVK_VERSION_PATCH : u32 = 0 ;
 pub const ETVK_MAX_RANK : u32 = 8 ;
 pub const ETVK_REASON_SIZE : u32 = 160 ;
+pub const ETVK_NAME_SIZE : u32 = 96 ;
+pub const ETVK_NO_NODE : u32 = 4294967295 ;
 pub const ETVK_STATUS_OK : etvk_status = 0 ;
 pub const ETVK_STATUS_INVALID_ARGUMENT : etvk_status = 1 ;
 pub const ETVK_STATUS_INVALID_BLOB : etvk_status = 2 ;
@@ -34,6 +36,7 @@ pub const ETVK_CONV_DEPTHWISE : etvk_conv_algorithm = 1 ;
 pub const ETVK_CONV_DIRECT : etvk_conv_algorithm = 2 ;
 pub const ETVK_CONV_IM2COL : etvk_conv_algorithm = 3 ;
 pub const ETVK_CONV_IMPLICIT : etvk_conv_algorithm = 4 ;
+pub const ETVK_CONV_WINOGRAD : etvk_conv_algorithm = 5 ;
 pub type etvk_conv_algorithm = u32 ;
 pub const ETVK_LOG_OFF : etvk_log_level = 0 ;
 pub const ETVK_LOG_ERROR : etvk_log_level = 1 ;
@@ -159,6 +162,39 @@ pub type etvk_named_data_release = :: core :: option :: Option < unsafe extern "
 ["Offset of field: etvk_convolution::reason"] [:: core :: mem :: offset_of ! (etvk_convolution , reason) - 112usize] ;
 }
 ;
+# [repr (C)] # [derive (Debug , Copy , Clone)] pub struct etvk_profile_event { pub node : u32 , pub workgroups : [u32 ;
+3usize] , pub start_ns : u64 , pub end_ns : u64 , pub operator_name : [:: core :: ffi :: c_char ;
+96usize] , pub kernel : [:: core :: ffi :: c_char ;
+96usize] , }
+# [allow (clippy :: unnecessary_operation , clippy :: identity_op)] const _ : () = { ["Size of etvk_profile_event"] [:: core :: mem :: size_of :: < etvk_profile_event > () - 224usize] ;
+["Alignment of etvk_profile_event"] [:: core :: mem :: align_of :: < etvk_profile_event > () - 8usize] ;
+["Offset of field: etvk_profile_event::node"] [:: core :: mem :: offset_of ! (etvk_profile_event , node) - 0usize] ;
+["Offset of field: etvk_profile_event::workgroups"] [:: core :: mem :: offset_of ! (etvk_profile_event , workgroups) - 4usize] ;
+["Offset of field: etvk_profile_event::start_ns"] [:: core :: mem :: offset_of ! (etvk_profile_event , start_ns) - 16usize] ;
+["Offset of field: etvk_profile_event::end_ns"] [:: core :: mem :: offset_of ! (etvk_profile_event , end_ns) - 24usize] ;
+["Offset of field: etvk_profile_event::operator_name"] [:: core :: mem :: offset_of ! (etvk_profile_event , operator_name) - 32usize] ;
+["Offset of field: etvk_profile_event::kernel"] [:: core :: mem :: offset_of ! (etvk_profile_event , kernel) - 128usize] ;
+}
+;
+pub type etvk_queue_callback = :: core :: option :: Option < unsafe extern "C" fn (context : * mut :: core :: ffi :: c_void) > ;
+# [repr (C)] # [derive (Debug , Copy , Clone)] pub struct etvk_host_device { pub struct_size : u32 , pub api_version : u32 , pub get_instance_proc_addr : * const :: core :: ffi :: c_void , pub instance : * mut :: core :: ffi :: c_void , pub physical_device : * mut :: core :: ffi :: c_void , pub device : * mut :: core :: ffi :: c_void , pub queue : * mut :: core :: ffi :: c_void , pub queue_family : u32 , pub reserved : u32 , pub features : * const :: core :: ffi :: c_void , pub lock_queue : etvk_queue_callback , pub unlock_queue : etvk_queue_callback , pub queue_context : * mut :: core :: ffi :: c_void , }
+# [allow (clippy :: unnecessary_operation , clippy :: identity_op)] const _ : () = { ["Size of etvk_host_device"] [:: core :: mem :: size_of :: < etvk_host_device > () - 88usize] ;
+["Alignment of etvk_host_device"] [:: core :: mem :: align_of :: < etvk_host_device > () - 8usize] ;
+["Offset of field: etvk_host_device::struct_size"] [:: core :: mem :: offset_of ! (etvk_host_device , struct_size) - 0usize] ;
+["Offset of field: etvk_host_device::api_version"] [:: core :: mem :: offset_of ! (etvk_host_device , api_version) - 4usize] ;
+["Offset of field: etvk_host_device::get_instance_proc_addr"] [:: core :: mem :: offset_of ! (etvk_host_device , get_instance_proc_addr) - 8usize] ;
+["Offset of field: etvk_host_device::instance"] [:: core :: mem :: offset_of ! (etvk_host_device , instance) - 16usize] ;
+["Offset of field: etvk_host_device::physical_device"] [:: core :: mem :: offset_of ! (etvk_host_device , physical_device) - 24usize] ;
+["Offset of field: etvk_host_device::device"] [:: core :: mem :: offset_of ! (etvk_host_device , device) - 32usize] ;
+["Offset of field: etvk_host_device::queue"] [:: core :: mem :: offset_of ! (etvk_host_device , queue) - 40usize] ;
+["Offset of field: etvk_host_device::queue_family"] [:: core :: mem :: offset_of ! (etvk_host_device , queue_family) - 48usize] ;
+["Offset of field: etvk_host_device::reserved"] [:: core :: mem :: offset_of ! (etvk_host_device , reserved) - 52usize] ;
+["Offset of field: etvk_host_device::features"] [:: core :: mem :: offset_of ! (etvk_host_device , features) - 56usize] ;
+["Offset of field: etvk_host_device::lock_queue"] [:: core :: mem :: offset_of ! (etvk_host_device , lock_queue) - 64usize] ;
+["Offset of field: etvk_host_device::unlock_queue"] [:: core :: mem :: offset_of ! (etvk_host_device , unlock_queue) - 72usize] ;
+["Offset of field: etvk_host_device::queue_context"] [:: core :: mem :: offset_of ! (etvk_host_device , queue_context) - 80usize] ;
+}
+;
 unsafe extern "C" { pub fn etvk_abi_version () -> u32 ;
 }
 unsafe extern "C" { pub fn etvk_version () -> * const :: core :: ffi :: c_char ;
@@ -201,7 +237,13 @@ unsafe extern "C" { pub fn etvk_delegate_convolution_count (delegate : * const e
 }
 unsafe extern "C" { pub fn etvk_delegate_convolution (delegate : * const etvk_delegate , index : u32 , out : * mut etvk_convolution) -> etvk_status ;
 }
+unsafe extern "C" { pub fn etvk_delegate_profile (delegate : * const etvk_delegate , events : * mut etvk_profile_event , capacity : u32 , count : * mut u32) -> etvk_status ;
+}
 unsafe extern "C" { pub fn etvk_delegate_report (delegate : * const etvk_delegate , buffer : * mut :: core :: ffi :: c_char , size : usize , needed : * mut usize) -> etvk_status ;
 }
 unsafe extern "C" { pub fn etvk_delegate_device_name (delegate : * const etvk_delegate , buffer : * mut :: core :: ffi :: c_char , size : usize , needed : * mut usize) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_host_device_add (info : * const etvk_host_device , out : * mut u32) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_host_device_remove (id : u32) -> etvk_status ;
 }

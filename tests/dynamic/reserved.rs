@@ -24,7 +24,8 @@ fn no_smaller_size_needs_more_memory_or_other_constants() {
         let net = random_net(random, [2, 5, 24, 32], count);
         let options = Options {
             workspace_bytes: 1 << random.int(13, 20),
-            conv_algorithm: [None, Some(ConvChoice::Im2col)][random.int(0, 1) as usize],
+            conv_algorithm: [None, Some(ConvChoice::Im2col), Some(ConvChoice::Winograd)]
+                [random.int(0, 2) as usize],
             ..Options::default()
         };
         let shapes = bound_shapes(&net.graph).expect("tensors");

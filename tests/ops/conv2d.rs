@@ -4,19 +4,21 @@ mod calls;
 mod case;
 mod fused;
 pub(crate) mod kernels;
+mod winograd;
 
 use crate::blob::Conv;
 use crate::random::Random;
 use case::{reason, Case, IM2COL, IMAGES};
 
 /// Every algorithm; one that a geometry does not allow gives way to another, which is checked too.
-const ALGORITHMS: [&str; 6] = [
+const ALGORITHMS: [&str; 7] = [
     "auto",
     "direct",
     "im2col",
     "pointwise",
     "depthwise",
     "implicit",
+    "winograd",
 ];
 
 /// `etvk_conv_algorithm`.

@@ -1,6 +1,7 @@
 //! A plan becomes dispatches. Nothing is decided here.
 
 mod implicit;
+mod winograd;
 
 use super::plan::{tiles, ConvAlgorithm, ConvGeometry, ConvPlan, ConvReport};
 use super::tile::Sums;
@@ -80,6 +81,7 @@ impl Conv2d {
             ConvAlgorithm::Implicit { parts, pixels_tile } => {
                 operands.implicit_parts(program, parts, pixels_tile, plan.workspace_bytes)?
             }
+            ConvAlgorithm::Winograd { tiles } => operands.winograd(program, self.weight, tiles)?,
             ConvAlgorithm::Im2col {
                 h_out_tile,
                 w_out_tile,

@@ -1,8 +1,12 @@
 //! The forms in which kernels read a convolution's weight.
 
 use super::plan::ConvGeometry;
-use crate::error::Result;
+use crate::builder::ProgramBuilder;
+use crate::constant::{Pack, Transform, WINOGRAD_POSITIONS};
+use crate::error::{Error, Result};
+use crate::graph::ValueId;
 use crate::ops::gemm::packed::{Form, FormDim};
+use crate::tensor::{dense_strides, Element, Layout, Tensor, CHANNEL_PACK};
 
 /// `[group][kh][kw][k_channels][group_out padded to 4]`: the GEMM's B, and Direct's weights.
 /// Serialized, a weight is `[c_out, group_in, kh, kw]`, transposed `[c_in, group_out, kh, kw]`.
@@ -39,4 +43,29 @@ pub(super) fn depthwise(g: &ConvGeometry) -> Result<Form> {
         FormDim::whole(3, kw),
         FormDim::padded(0, g.c_out)?,
     ]))
+}
+
+/// `[36][c_in padded to 4][c_out padded to 4]` of a constant: the right operands of Winograd's
+/// products.
+pub(super) fn winograd(
+    program: &mut ProgramBuilder<'_>,
+    weight: ValueId,
+    g: &ConvGeometry,
+) -> Result<Tensor> {
+    let (source, _) = dense_strides(&[g.c_out, g.c_in, 3, 3], Layout::Contiguous)?;
+    let padded = |channels: u32| {
+        channels
+            .checked_next_multiple_of(CHANNEL_PACK)
+            .ok_or_else(|| Error::unsupported(format!("{channels} channels")))
+    };
+    let pack = Pack {
+        source: program.graph().tensor(weight)?.dtype,
+        element: Element::F32,
+        dims: vec![WINOGRAD_POSITIONS, padded(g.c_in)?, padded(g.c_out)?],
+        valid: vec![WINOGRAD_POSITIONS, g.c_in, g.c_out],
+        strides: vec![0, source[1], source[0]],
+        offset: 0,
+        transform: Transform::Winograd([source[2], source[3]]),
+    };
+    program.upload(weight, pack)
 }

@@ -2,7 +2,7 @@
 //! image sizes, so that one upload serves all input sizes of a program.
 
 use crate::builder::ProgramBuilder;
-use crate::constant::Pack;
+use crate::constant::{Pack, Transform};
 use crate::error::{Error, Result};
 use crate::graph::ValueId;
 use crate::ops::create::emit_fill;
@@ -112,6 +112,7 @@ pub fn prepare(
             valid: form.valid.clone(),
             strides: form.strides(&source)?,
             offset: 0,
+            transform: Transform::None,
         };
         return program.upload(id, pack);
     }

@@ -1,14 +1,27 @@
 //! The GEMM that gathers its left operand, and the sum of its parts.
 
 use super::super::tile::{Sums, Tile, Units};
-use super::{words_of, Operands};
+use super::{words_of, ConvGeometry, Operands};
 use crate::builder::{Bind, DispatchDesc, ProgramBuilder};
 use crate::error::Result;
 use crate::ops::copy::LINE_LOCAL_SIZE;
+use crate::ops::gemm::Finish;
 use crate::program::{Access, BufferId};
 use crate::shader::Shader;
-use crate::tensor::{Tensor, CHANNEL_PACK};
+use crate::tensor::{Element, Tensor, CHANNEL_PACK};
 use std::ops::Range;
+
+/// A GEMM that gathers its left operand, all but where its results go.
+pub(super) struct Gathered<'a> {
+    pub(super) g: &'a ConvGeometry,
+    pub(super) element: Element,
+    /// The image, channels-packed.
+    pub(super) x: Bind,
+    /// As [`super::weights::grouped`] packs it.
+    pub(super) weight: Bind,
+    pub(super) bias: bool,
+    pub(super) finish: &'a Finish,
+}
 
 impl Operands<'_> {
     /// One dispatch that writes the output. Returns the number of dispatches.
@@ -50,7 +63,6 @@ impl Operands<'_> {
         Ok((tile_count, 2 * tile_count))
     }
 
-    /// The GEMM of `pixels`, all but where its results go.
     fn gather(
         &self,
         program: &ProgramBuilder<'_>,
@@ -58,70 +70,19 @@ impl Operands<'_> {
         sums: Sums,
         pixels: &Range<u64>,
     ) -> Result<DispatchDesc> {
-        let g = self.g;
-        let tile = Tile::choose(g, self.x.element, program.limits());
-        let aligned = g.group_in() % CHANNEL_PACK == 0;
-        let vectors = match g.k_channels() % CHANNEL_PACK == 0 {
-            true if aligned => 1,
-            true if g.groups == 1 => 2,
-            _ => 0,
+        let gathered = Gathered {
+            g: self.g,
+            element: self.x.element,
+            x: Bind::read(&self.x),
+            weight: Bind::read(&self.weight),
+            bias: self.bias.is_some(),
+            finish: &self.finish,
         };
-        let lookup = match vectors {
-            0 => [g.k_channels(), g.kernel[1]],
-            _ => [CHANNEL_PACK, 1],
-        };
-        let mut spec = vec![tile.thread_m];
-        if sums == Sums::Parts {
-            spec.extend([0; 4]);
-        } else {
-            spec.push(self.bias.is_some().into());
-            spec.extend(self.finish.spec());
-        }
-        spec.extend([tile.tile_m, tile.tile_n4, tile.tile_k4, tile.thread_n4]);
-        spec.push(vectors);
-        spec.extend(lookup);
-        if tile.units == Units::Matrices {
-            let whole = g.k_channels() % 8 == 0 && g.group_in() % 8 == 0;
-            let rows = g.group_out().next_multiple_of(CHANNEL_PACK) % 8 == 0;
-            spec.extend([u32::from(whole), rows.into()]);
-        }
-        let mut push = words_of(&[
-            pixels.start,
-            pixels.end,
-            g.group_out().into(),
-            g.k(),
-            tile.steps(g).div_ceil(parts.into()),
-            g.group_in().into(),
-            self.c_in_packed(),
-            self.c_out_packed(),
-            g.groups.into(),
-            g.h_in.into(),
-            g.w_in.into(),
-            g.h_out().into(),
-            g.w_out().into(),
-            g.kernel[0].into(),
-            g.kernel[1].into(),
-            u64::from(g.k_channels().div_ceil(CHANNEL_PACK)),
-        ])?;
-        push.extend([g.stride, g.padding, g.dilation].concat());
-        push.extend(self.finish.push());
-        let [x, y, _] = program.line(tile.tiles(g, pixels.end - pixels.start), 1)?;
-        let z = match sums {
-            Sums::Parts => g.groups * parts,
-            Sums::Whole | Sums::Serial => g.groups,
-        };
-        Ok(DispatchDesc {
-            shader: tile.shader(self.x.element, sums),
-            local_size: [tile.local_size(), 1, 1],
-            spec,
-            push,
-            bindings: vec![Bind::read(&self.x), Bind::read(&self.weight)],
-            workgroups: [x, y, z],
-        })
+        gathered.gemm(program, parts, sums, pixels)
     }
 
     /// Where finished `pixels` go, and what finishes them.
-    fn finished(&self, pixels: &Range<u64>) -> [Bind; 4] {
+    pub(super) fn finished(&self, pixels: &Range<u64>) -> [Bind; 4] {
         let row = self.c_out_packed() * self.y.element.size_bytes();
         let or_x = |tensor: &Option<Tensor>| Bind::read(tensor.as_ref().unwrap_or(&self.x));
         [
@@ -168,6 +129,79 @@ impl Operands<'_> {
             push,
             bindings,
             workgroups: program.line(count, LINE_LOCAL_SIZE)?,
+        })
+    }
+}
+
+impl Gathered<'_> {
+    /// The GEMM of `pixels`; results are bound behind what is bound here.
+    pub(super) fn gemm(
+        &self,
+        program: &ProgramBuilder<'_>,
+        parts: u32,
+        sums: Sums,
+        pixels: &Range<u64>,
+    ) -> Result<DispatchDesc> {
+        let g = self.g;
+        let packed = |channels: u32| u64::from(channels).next_multiple_of(CHANNEL_PACK.into());
+        let tile = Tile::choose(g, self.element, program.limits());
+        let aligned = g.group_in() % CHANNEL_PACK == 0;
+        let vectors = match g.k_channels() % CHANNEL_PACK == 0 {
+            true if aligned => 1,
+            true if g.groups == 1 => 2,
+            _ => 0,
+        };
+        let lookup = match vectors {
+            0 => [g.k_channels(), g.kernel[1]],
+            _ => [CHANNEL_PACK, 1],
+        };
+        let mut spec = vec![tile.thread_m];
+        if sums == Sums::Parts {
+            spec.extend([0; 4]);
+        } else {
+            spec.push(self.bias.into());
+            spec.extend(self.finish.spec());
+        }
+        spec.extend([tile.tile_m, tile.tile_n4, tile.tile_k4, tile.thread_n4]);
+        spec.push(vectors);
+        spec.extend(lookup);
+        if tile.units == Units::Matrices {
+            let whole = g.k_channels() % 8 == 0 && g.group_in() % 8 == 0;
+            let rows = g.group_out().next_multiple_of(CHANNEL_PACK) % 8 == 0;
+            spec.extend([u32::from(whole), rows.into()]);
+        }
+        let mut push = words_of(&[
+            pixels.start,
+            pixels.end,
+            g.group_out().into(),
+            g.k(),
+            tile.steps(g).div_ceil(parts.into()),
+            g.group_in().into(),
+            packed(g.c_in),
+            packed(g.c_out),
+            g.groups.into(),
+            g.h_in.into(),
+            g.w_in.into(),
+            g.h_out().into(),
+            g.w_out().into(),
+            g.kernel[0].into(),
+            g.kernel[1].into(),
+            u64::from(g.k_channels().div_ceil(CHANNEL_PACK)),
+        ])?;
+        push.extend([g.stride, g.padding, g.dilation].concat());
+        push.extend(self.finish.push());
+        let [x, y, _] = program.line(tile.tiles(g, pixels.end - pixels.start), 1)?;
+        let z = match sums {
+            Sums::Parts => g.groups * parts,
+            Sums::Whole | Sums::Serial => g.groups,
+        };
+        Ok(DispatchDesc {
+            shader: tile.shader(self.element, sums),
+            local_size: [tile.local_size(), 1, 1],
+            spec,
+            push,
+            bindings: vec![self.x.clone(), self.weight.clone()],
+            workgroups: [x, y, z],
         })
     }
 }

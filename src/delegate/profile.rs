@@ -1,0 +1,66 @@
+//! What every dispatch of the last run took on the GPU, and for which node.
+
+use super::Delegate;
+use crate::program::{BufferKind, Dispatch, Program};
+
+/// One dispatch of the last run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimedDispatch {
+    /// Identifier and operator of its node; `None` for copies that no node asked for.
+    pub node: Option<(u32, String)>,
+    /// The kernel.
+    pub kernel: &'static str,
+    /// Number of workgroups in x, y, z.
+    pub workgroups: [u32; 3],
+    /// It only copies between the host's layout and the device's.
+    pub edge: bool,
+    /// From the begin of the run on the GPU to the end of the dispatch before it, in nanoseconds.
+    pub start_ns: f64,
+    /// From the begin of the run to its end.
+    pub end_ns: f64,
+}
+
+impl TimedDispatch {
+    /// What it took.
+    pub fn ns(&self) -> f64 {
+        self.end_ns - self.start_ns
+    }
+}
+
+/// Whether `dispatch` only copies between the host's layout and the device's: inputs are read by
+/// such copies alone, and outputs are copied where no node's kernel writes them.
+fn at_edge(program: &Program, dispatch: &Dispatch) -> bool {
+    dispatch
+        .bindings
+        .iter()
+        .any(|bind| match program.buffer(bind.buffer).kind {
+            BufferKind::Input(_) => true,
+            BufferKind::Output(_) => dispatch.node.is_none(),
+            _ => false,
+        })
+}
+
+/// The dispatches of `program` with what each took.
+pub(super) fn timed(
+    delegate: &Delegate,
+    program: &Program,
+    times_ns: &[f64],
+) -> Vec<TimedDispatch> {
+    let mut now = 0.0;
+    let pairs = program.dispatches.iter().zip(times_ns);
+    pairs
+        .map(|(dispatch, ns)| {
+            let start_ns = now;
+            now += ns;
+            let node = dispatch.node.and_then(|n| delegate.graph.nodes.get(n));
+            TimedDispatch {
+                node: node.map(|node| (node.id, node.op.clone())),
+                kernel: dispatch.shader.info().name,
+                workgroups: dispatch.workgroups,
+                edge: at_edge(program, dispatch),
+                start_ns,
+                end_ns: now,
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,63 @@
+//! What rounding depends on.
+
+use super::{any_geometry, any_options, FakeImages, Random, WEIGHTS};
+use etvk::ops::conv2d::{plan_conv2d, ConvAlgorithm, ConvPlan};
+use etvk::options::Options;
+use etvk::tensor::{DeviceClass, DeviceImages, DeviceLimits, Element};
+use std::sync::Arc;
+
+/// What sets the order of sums, and with it rounding: not tiles, not storages.
+fn order(plan: &ConvPlan) -> (u32, u32) {
+    match plan.algorithm {
+        // These two sum alike.
+        ConvAlgorithm::Im2col { .. } | ConvAlgorithm::Direct => (0, 1),
+        ConvAlgorithm::Implicit { parts, .. } => (1, parts),
+        ConvAlgorithm::Pointwise => (2, 1),
+        ConvAlgorithm::Depthwise => (3, 1),
+        ConvAlgorithm::Winograd { .. } => (4, 1),
+    }
+}
+
+#[test]
+fn the_budget_never_sets_the_order_of_sums() {
+    let seed = std::env::var("ETVK_TEST_SEED").map_or(31_337, |s| s.parse().expect("a number"));
+    let mut random = Random::new(seed);
+    let (mut parted, mut tiled, mut serial) = (0u32, 0u32, 0u32);
+    let mut winograd = 0u32;
+    for round in 0..40_000 {
+        let g = any_geometry(&mut random);
+        let options = any_options(&mut random);
+        let element = [Element::F32, Element::F16][round % 2];
+        let weight = WEIGHTS[usize::try_from(random.int(0, 3)).expect("small")];
+        let limits = DeviceLimits {
+            class: [DeviceClass::Cpu, DeviceClass::Discrete][random.int(0, 1) as usize],
+            images: DeviceImages(Arc::new(FakeImages::random(&mut random))),
+            ..DeviceLimits::minimum()
+        };
+        let more = Options {
+            workspace_bytes: any_options(&mut random).workspace_bytes,
+            scratch_storage: any_options(&mut random).scratch_storage,
+            ..options.clone()
+        };
+        let plans = [&options, &more].map(|o| plan_conv2d(&g, weight, element, &limits, o));
+        let [Ok(a), Ok(b)] = plans else {
+            continue;
+        };
+        let what = format!("ETVK_TEST_SEED={seed}, round {round}: {g:?} {options:?} {more:?}");
+        assert_eq!(order(&a), order(&b), "{what}");
+        winograd += u32::from(matches!(a.algorithm, ConvAlgorithm::Winograd { .. }));
+        if let ConvAlgorithm::Implicit { parts, pixels_tile } = a.algorithm {
+            if parts > 1 {
+                parted += 1;
+                tiled += u32::from(pixels_tile > 0 && u64::from(pixels_tile) < g.pixels_out());
+                serial += u32::from(pixels_tile == 0);
+                assert_eq!(pixels_tile == 0, a.workspace_bytes == 0, "{what}");
+            }
+        }
+    }
+    // The generator must reach each of them.
+    assert!(
+        parted > 1000 && tiled > 50 && serial > 100 && winograd > 100,
+        "{parted} {tiled} {serial} {winograd}"
+    );
+}
