@@ -87,8 +87,9 @@ impl Op for Matmul {
         let b = self.right(program, &b_dims, dtype)?;
         let bias = self.bias(program, &shape)?;
         let columns = shape.n;
-        let finish = Finish::prepare(program, &self.steps, columns, Layout::Contiguous)?;
-        let y = program.output_any(self.output, &shape.dims, Layout::Contiguous)?;
+        let (dims, layout) = (&shape.dims, Layout::Contiguous);
+        let y = program.output_any(self.output, dims, layout)?;
+        let finish = Finish::prepare(program, &self.steps, columns, dims, layout)?;
         if y.numel() == 0 {
             return Ok(());
         }

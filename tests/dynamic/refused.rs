@@ -3,7 +3,7 @@
 use super::blob::GraphBuilder;
 use super::nets::convolution;
 use super::random::Random;
-use super::reference::Array;
+use super::reference::{assert_close, elementwise, Array, EXACT};
 use super::run::{Loaded, ETVK_STATUS_INVALID_ARGUMENT};
 use etvk::tensor::DType::F32;
 
@@ -67,4 +67,46 @@ fn nothing_in_nothing_out() {
     }
     let got = loaded.run(&[full]).expect("all of it");
     assert!(got[0].values.iter().all(|&v| v == 1.0));
+}
+
+/// An addition of equal bounds is fused into the convolution; its operand may be smaller than the
+/// result all the same, and nothing beyond it may be read.
+#[test]
+fn a_fused_addition_broadcasts_or_is_refused() {
+    let mut graph = GraphBuilder::new();
+    let bound = [1, 3, 8, 7];
+    let x = graph.input(F32, &bound);
+    let other = graph.input(F32, &bound);
+    let mut identity = [0.0; 9];
+    identity.iter_mut().step_by(4).for_each(|w| *w = 1.0);
+    let w = graph.constant_f32(&[3, 3, 1, 1], &identity);
+    let y = graph.conv2d(x, w, None, &super::blob::Conv::default());
+    let (one, z) = (graph.int(1), graph.tensor(F32, &bound));
+    graph.node("aten.add.Tensor", &[y, other, one, z]).output(z);
+    let Some(loaded) = Loaded::new(&graph) else {
+        return;
+    };
+    let loaded = loaded.unwrap_or_else(|e| panic!("{}", e.message));
+    let random = &mut Random::new(6);
+    for dims in [bound, [1, 3, 1, 1], [1, 1, 8, 1], [1, 1, 1, 7]] {
+        let x = Array::random(F32, &bound, random);
+        let other = Array::random(F32, &dims, random);
+        let want = elementwise(F32, &[&x, &other], &|v| v[0] + v[1]);
+        let got = loaded
+            .run(&[x, other])
+            .unwrap_or_else(|e| panic!("{}", e.message));
+        assert_close(&format!("plus {dims:?}"), &got[0], &want, EXACT);
+    }
+    for dims in [[1, 3, 8, 6], [1, 2, 8, 7], [1, 3, 0, 7]] {
+        let (x, other) = (
+            Array::random(F32, &bound, random),
+            Array::random(F32, &dims, random),
+        );
+        let error = loaded.run(&[x, other]).expect_err("cannot be added");
+        assert_eq!(
+            error.status, ETVK_STATUS_INVALID_ARGUMENT,
+            "{dims:?}: {}",
+            error.message
+        );
+    }
 }

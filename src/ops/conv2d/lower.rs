@@ -51,13 +51,13 @@ impl Conv2d {
             Some(bias) => Some(finish::vector(program, bias, g.c_out)?),
             None => None,
         };
-        let finish = Finish::prepare(program, &self.steps, g.c_out, packed)?;
         let (h_out, w_out) = (g.h_out(), g.w_out());
         let dims = match x.dims.len() {
             3 => vec![g.n, g.c_out, w_out],
             _ => vec![g.n, g.c_out, h_out, w_out],
         };
         let y = program.output(self.output, &dims, packed)?;
+        let finish = Finish::prepare(program, &self.steps, g.c_out, &dims, packed)?;
         let operands = Operands {
             g,
             x,

@@ -5,6 +5,7 @@ use crate::builder::{ProgramBuilder, Want};
 use crate::constant::Pack;
 use crate::error::{Error, Result};
 use crate::graph::{Fused, ValueId};
+use crate::ops::window;
 use crate::tensor::{DType, Element, Layout, Tensor};
 
 /// Steps as passes and operators ask for them.
@@ -58,11 +59,14 @@ pub struct Finish {
 }
 
 impl Finish {
-    /// Makes the operands of `steps` readable for a result with `channels` channels in `layout`.
+    /// Makes the operands of `steps` readable for a result of `dims` with `channels` channels in
+    /// `layout`. The dims that a fused addition was chosen for are bounds: now the operand may be
+    /// one that is broadcast.
     pub fn prepare(
         program: &mut ProgramBuilder<'_>,
         steps: &Steps,
         channels: u32,
+        dims: &[u32],
         layout: Layout,
     ) -> Result<Self> {
         let slope = match steps.first {
@@ -70,7 +74,10 @@ impl Finish {
             _ => None,
         };
         let residual = match steps.add {
-            Some(other) => Some(program.operand(other, Want::Dense(layout))?),
+            Some(other) => {
+                let window = window::expand(&program.tensor(other)?, dims)?;
+                Some(program.read(&window, Want::Dense(layout))?)
+            }
             None => None,
         };
         Ok(Self {
