@@ -7,7 +7,6 @@
 #include <cstring>
 
 #include "backend.h"
-#include "backend_places.h"
 #include "backend_trace.h"
 
 namespace etvk_backend {
@@ -285,7 +284,7 @@ Error Handle::write_integer_output(size_t index, EValue* arg) {
   return Error::Ok;
 }
 
-Error Handle::place_outputs(const Span<EValue*>& args) {
+Error Handle::place(const Span<EValue*>& args) {
   placed_ = false;
   const size_t input_count = input_ports_.size();
   const size_t given = args.size() < input_count ? 0 : args.size() - input_count;
@@ -301,18 +300,18 @@ Error Handle::place_outputs(const Span<EValue*>& args) {
       return error;
     }
   }
-  // The exporter lists an output once that a program returns several times.
-  if (args.size() < input_count ||
-      !place_repeated({args.data() + input_count, given}, output_ports_, &places_)) {
+  if (!place_arguments(args, input_ports_, output_ports_, &places_)) {
     const std::string message = std::to_string(args.size()) + " arguments, expected " +
                                 std::to_string(input_count) + " inputs and " +
                                 std::to_string(output_ports_.size()) + " outputs" +
                                 (given > output_ports_.size()
-                                     ? ", and types do not tell which of these are given twice"
+                                     ? ", and types do not tell which of these are unread inputs "
+                                       "or outputs given twice"
                                      : "");
     return fail(Error::InvalidArgument, "execute", message.c_str());
   }
   placed_ = true;
+  placed_args_ = args.size();
   return Error::Ok;
 }
 
@@ -335,18 +334,18 @@ Error Handle::check_beside_others() {
 }
 
 Error Handle::copy_repeated(const Span<EValue*>& args) {
-  const size_t input_count = input_ports_.size();
-  for (size_t i = 0; i < places_.size(); ++i) {
-    const size_t port = places_[i];
-    const size_t first = std::find(places_.begin(), places_.end(), port) - places_.begin();
-    EValue& arg = *args[input_count + i];
+  const std::vector<size_t>& ports = places_.outputs;
+  for (size_t i = 0; i < ports.size(); ++i) {
+    const size_t port = ports[i];
+    const size_t first = std::find(ports.begin(), ports.end(), port) - ports.begin();
+    EValue& arg = *args[places_.first_output + i];
     if (output_ports_[port].kind == ETVK_PORT_INTEGER) {
       const Error error = write_integer_output(port, &arg);
       if (error != Error::Ok) {
         return error;
       }
     } else if (first != i) {
-      const Tensor& from = args[input_count + first]->toTensor();
+      const Tensor& from = args[places_.first_output + first]->toTensor();
       etvk_tensor to{};
       const Error error = gather_output_as(port, &arg, "output " + std::to_string(i), &to);
       if (error != Error::Ok) {
@@ -376,23 +375,24 @@ Error Handle::execute(Span<EValue*> args, executorch::runtime::EventTracer* trac
   }
   const size_t input_count = input_ports_.size();
   Error error = Error::Ok;
-  if (!placed_ || args.size() != input_count + places_.size()) {
+  if (!placed_ || args.size() != placed_args_) {
     error = ran_ ? fail(Error::InvalidArgument, "execute", "another number of arguments than before")
-                 : place_outputs(args);
+                 : place(args);
     if (error == Error::Ok) {
       error = check_beside_others();
     }
   }
   for (size_t i = 0; i < input_count && error == Error::Ok; ++i) {
-    error = gather_input(i, *args[i]);
+    error = gather_input(i, *args[places_.inputs[i]]);
   }
   if (error == Error::Ok) {
     error = resize_if_changed();
   }
   const size_t output_count = output_ports_.size();
   for (size_t i = 0; i < output_count && error == Error::Ok; ++i) {
-    const size_t place = std::find(places_.begin(), places_.end(), i) - places_.begin();
-    error = gather_output(i, args[input_count + place]);
+    const std::vector<size_t>& ports = places_.outputs;
+    const size_t place = std::find(ports.begin(), ports.end(), i) - ports.begin();
+    error = gather_output(i, args[places_.first_output + place]);
   }
   if (error != Error::Ok) {
     return error;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backend_convert.h"
+#include "backend_places.h"
 #include "etvk.h"
 
 namespace etvk_backend {
@@ -43,8 +44,8 @@ class Handle {
 
   Error gather_input(size_t index, const EValue& arg);
   Error resize_if_changed();
-  // Finds out what the output arguments are; once, for the runtime passes the same ones always.
-  Error place_outputs(const executorch::runtime::Span<EValue*>& args);
+  // Finds out what the arguments are; once, for the runtime passes the same ones always.
+  Error place(const executorch::runtime::Span<EValue*>& args);
   // Refuses what delegates that ran before and this one have in common and cannot share.
   Error check_beside_others();
   Error gather_output(size_t index, EValue* arg);
@@ -58,11 +59,12 @@ class Handle {
   etvk_delegate* delegate_;
   std::mutex mutex_;
   bool device_lost_ = false;
-  bool placed_ = false;  // places_ says what the output arguments are
+  bool placed_ = false;  // places_ says what placed_args_ arguments are
+  size_t placed_args_ = 0;
   bool ran_ = false;
   bool integers_set_ = false;  // false until the first resize that passed integers succeeded
   std::vector<etvk_port> input_ports_, output_ports_;
-  std::vector<size_t> places_;                      // the port of each output argument
+  Places places_;
   std::vector<etvk_tensor> inputs_, outputs_;       // of the execute that runs
   std::vector<etvk_input_shape> shapes_;            // of the execute that runs
   std::vector<int64_t> integers_;                   // last accepted, one per input

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "backend.h"
+#include "backend_places.h"
 #include "c_api_fixture.h"
 
 namespace {
@@ -343,7 +344,42 @@ void test_bad_execute(BackendInterface* backend, DelegateHandle* handle) {
   fixture_run_free(&run);
 }
 
+// What arguments are when there are more than ports.
+void test_places() {
+  const auto port = [](std::vector<uint32_t> dims) {
+    etvk_port one{ETVK_PORT_TENSOR, ETVK_DTYPE_FLOAT32, static_cast<uint32_t>(dims.size()), {}, {}, 0};
+    std::copy(dims.begin(), dims.end(), one.max_dims);
+    return one;
+  };
+  const auto a = port({2, 3});
+  const auto b = port({3, 2});
+  float data[6] = {};
+  auto like_a = make_tensor_ptr({2, 3}, data);
+  auto like_b = make_tensor_ptr({3, 2}, data);
+  auto small = make_tensor_ptr({1, 3}, data);
+  EValue x(*like_a), y(*like_b), z(*small);
+  etvk_backend::Places places;
+  const auto place = [&](std::vector<EValue*> args, std::vector<etvk_port> inputs,
+                         std::vector<etvk_port> outputs) {
+    return etvk_backend::place_arguments({args.data(), args.size()}, inputs, outputs, &places);
+  };
+  using Numbers = std::vector<size_t>;
+  // As many as ports: in order, whatever their sizes are.
+  CHECK(place({&y, &x}, {a}, {b}) && places.inputs == Numbers{0} && places.outputs == Numbers{0});
+  // An output given twice.
+  CHECK(place({&x, &x, &y, &x}, {a}, {a, b}) && places.inputs == Numbers{0} &&
+        places.first_output == 1 && places.outputs == Numbers({0, 1, 0}));
+  // An input that nothing reads, before and behind one that is smaller than its bound.
+  CHECK(place({&y, &z, &x}, {a}, {a}) && places.inputs == Numbers{1} && places.first_output == 2);
+  CHECK(place({&z, &y, &x}, {a}, {a}) && places.inputs == Numbers{0} && places.first_output == 2);
+  // Either of the two; and neither.
+  CHECK(!place({&x, &x, &x}, {a}, {a}));
+  CHECK(!place({&x, &x, &x}, {a}, {b}));
+  CHECK(!place({&x}, {a}, {a}));
+}
+
 int test_all() {
+  test_places();
   CHECK(etvk_register_backend() == 0);
   CHECK(etvk_register_backend() == 0);
   auto* backend = executorch::runtime::get_backend_class("VulkanBackend");

@@ -366,6 +366,46 @@ typedef struct etvk_profile_event {
   char kernel[ETVK_NAME_SIZE];
 } etvk_profile_event;
 
+// Called around every use of a host's queue, on any thread.
+typedef void (*etvk_queue_callback)(void *context);
+
+// A Vulkan device that the host opened. Set it to zero, then fill it; what is said of
+// etvk_create_info.struct_size holds here too. Nothing here is destroyed by this library, and all
+// of it has to stay until etvk_host_device_remove has succeeded.
+typedef struct etvk_host_device {
+  // sizeof(etvk_host_device).
+  uint32_t struct_size;
+  // apiVersion of the VkApplicationInfo that the instance was made with: at least 1.1.
+  uint32_t api_version;
+  // vkGetInstanceProcAddr of the loader that the instance came from.
+  const void *get_instance_proc_addr;
+  // The VkInstance.
+  void *instance;
+  // The VkPhysicalDevice, of Vulkan 1.1 or later.
+  void *physical_device;
+  // The VkDevice.
+  void *device;
+  // A VkQueue of the device. Work is submitted to it during create, resize and execute.
+  void *queue;
+  // The queue's family, which must compute.
+  uint32_t queue_family;
+  // 0.
+  uint32_t reserved;
+  // The pNext chain of the VkDeviceCreateInfo that the device was made with; read during the call
+  // only. No feature is required. Those that are found there are used: 16-bit storage buffers,
+  // shaderFloat16, vulkanMemoryModel with cooperativeMatrix. May be null.
+  const void *features;
+  // Locks the queue, against the host's own threads. Called in pairs with unlock_queue, on one
+  // thread, around each submission and not while waiting for it. The host must not hold the lock
+  // when it calls this library. Both may be null when no other thread uses the queue during
+  // calls of this library.
+  etvk_queue_callback lock_queue;
+  // See lock_queue.
+  etvk_queue_callback unlock_queue;
+  // Passed to both.
+  void *queue_context;
+} etvk_host_device;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -481,6 +521,14 @@ etvk_status etvk_delegate_device_name(const struct etvk_delegate *delegate,
                                       char *buffer,
                                       size_t size,
                                       size_t *needed);
+
+// Makes the host's device known; *out gets a number for the option host_device, by which delegates
+// run on it, beside others on devices of this library.
+etvk_status etvk_host_device_add(const struct etvk_host_device *info, uint32_t *out);
+
+// Forgets the host's device, which the host may destroy afterwards. ETVK_STATUS_INVALID_ARGUMENT,
+// and nothing changes, while delegates on it live.
+etvk_status etvk_host_device_remove(uint32_t id);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -1,5 +1,7 @@
 //! Graph + input sizes + device limits -> [`Program`]: the loop over nodes.
 
+mod bounds;
+
 use crate::builder::ProgramBuilder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Value};
@@ -19,9 +21,13 @@ pub enum InputShape {
 
 /// The input sizes at the upper bound: what a program is exported for.
 pub fn bound_shapes(graph: &Graph) -> Result<Vec<InputShape>> {
+    let integers = bounds::integers_at_bound(graph);
     let shape = |&id| match graph.value(id)? {
         Value::Tensor(spec) => Ok(InputShape::Dims(spec.dims.clone())),
-        Value::SymInt(n) => Ok(InputShape::Integer(i64::from(*n))),
+        Value::SymInt(n) => {
+            let n = integers.get(&id).copied().unwrap_or(i64::from(*n));
+            Ok(InputShape::Integer(n))
+        }
         other => Err(Error::blob(format!("input {id} is {}", other.kind()))),
     };
     graph.inputs.iter().map(shape).collect()

@@ -7,11 +7,13 @@
 
 mod call;
 mod convert;
+mod host_device;
 mod log;
 mod named_data;
 mod registry;
 mod types;
 
+pub use host_device::*;
 pub use types::*;
 
 use crate::delegate::Delegate;
@@ -140,7 +142,7 @@ pub unsafe extern "C" fn etvk_delegate_create(
     guard(|| {
         call::check_out(out, "out")?;
         // SAFETY: the caller says that `info` points at `struct_size` bytes.
-        let info = unsafe { convert::create_info(info) }?;
+        let info = unsafe { convert::sized(info) }?;
         if info.blob.is_null() {
             return Err(Error::argument("blob is null"));
         }

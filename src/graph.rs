@@ -63,7 +63,8 @@ pub enum Value {
     List(Vec<ValueId>),
     /// A string argument.
     String(String),
-    /// An integer that depends on input sizes; the number is its value at the upper bound.
+    /// An integer that depends on input sizes; the number is its value at the upper bound. 0 says
+    /// nothing: `compile::bound_shapes` finds what it can be.
     SymInt(i32),
 }
 

@@ -61,6 +61,8 @@ pub struct Options {
     pub memory_limit_bytes: Option<u64>,
     /// Index among all enumerated physical devices; `None` takes the best kind.
     pub device_index: Option<u32>,
+    /// A device that the host opened and named; `None` opens one.
+    pub host_device: Option<u32>,
     /// Whether the device stays open when its last delegate goes.
     pub keep_device: bool,
     /// Whether loading includes a first run.
@@ -92,6 +94,7 @@ impl Default for Options {
             scratch_storage: None,
             memory_limit_bytes: None,
             device_index: None,
+            host_device: None,
             keep_device: false,
             warm_up: false,
             fp16_storage: true,
@@ -216,6 +219,16 @@ pub static KEYS: &[OptionKey] = &[
         doc: "which device (discrete before integrated, virtual, other and CPU)",
         parse: |options, value| {
             options.device_index = Some(u32::try_from(number(value)?).ok()?);
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "host_device",
+        allowed: "a number that etvk_host_device_add gave",
+        doc: "run on a device that the host opened, in place of one of our own; validation is the \
+              host's then, and keep_device has no meaning",
+        parse: |options, value| {
+            options.host_device = Some(u32::try_from(number(value)?).ok()?);
             Some(())
         },
     },

@@ -6,6 +6,8 @@
 
 mod cache_file;
 mod device;
+mod features;
+pub mod hosted;
 mod image;
 mod instance;
 mod memory;
@@ -22,6 +24,7 @@ pub mod validation;
 mod workspace;
 
 pub use device::Device;
+pub use hosted::QueueLock;
 pub use record::{Recording, Timing};
 pub use session::{MemoryReport, Prepared, ReadConstant, Reserved, Session, Terms};
 pub use usage::{process_memory, ProcessMemory};

@@ -11,6 +11,7 @@ fn header_is_generated() {
         .with_config(config)
         .with_src(root.join("src/ffi/types.rs"))
         .with_src(root.join("src/ffi.rs"))
+        .with_src(root.join("src/ffi/host_device.rs"))
         .generate()
         .expect("src/ffi has a C interface")
         .write(&mut made);

@@ -2,9 +2,8 @@
 
 use super::call::slice;
 use super::types::{
-    dtype_number, dtype_of, etvk_conv_algorithm, etvk_convolution, etvk_create_info,
-    etvk_input_shape, etvk_option, etvk_port, etvk_port_kind, etvk_profile_event, etvk_tensor,
-    ETVK_MAX_RANK, ETVK_NO_NODE,
+    dtype_number, dtype_of, etvk_conv_algorithm, etvk_convolution, etvk_input_shape, etvk_option,
+    etvk_port, etvk_port_kind, etvk_profile_event, etvk_tensor, ETVK_MAX_RANK, ETVK_NO_NODE,
 };
 use crate::compile::InputShape;
 use crate::delegate::host::{HostLayout, HostTensor, HostTensorMut};
@@ -20,14 +19,14 @@ use std::ffi::{c_char, CStr};
 /// A larger `struct_size` is surely garbage, not a later version.
 const MAX_STRUCT_SIZE: usize = 4096;
 
-/// The structure at `info`, checked against its own size.
+/// The structure at `info`, checked against its own size, which is its first member.
 ///
 /// # Safety
 /// When `info` is not null, `struct_size` bytes must be readable there.
-pub(super) unsafe fn create_info(info: *const etvk_create_info) -> Result<etvk_create_info> {
+pub(super) unsafe fn sized<T: Copy>(info: *const T) -> Result<T> {
     // SAFETY: at least the size itself is readable; a structure of C is aligned.
     let size = unsafe { slice(info.cast::<u32>(), 1, "info") }?[0];
-    let known = size_of::<etvk_create_info>();
+    let known = size_of::<T>();
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     if !(known..=MAX_STRUCT_SIZE).contains(&size) {
         return Err(Error::argument(format!(

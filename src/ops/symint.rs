@@ -55,7 +55,7 @@ impl Op for SymInt {
 }
 
 /// As Python computes it: a quotient is rounded down.
-fn compute(op: &str, a: i64, b: i64) -> Result<i64> {
+pub fn compute(op: &str, a: i64, b: i64) -> Result<i64> {
     let result = match op {
         "add" => a.checked_add(b),
         "sub" => a.checked_sub(b),

@@ -1,10 +1,12 @@
 //! The open device: its features and its queue. One per physical device, shared by
 //! all delegates; the last one to go destroys it.
 
+use super::features::Features;
+use super::hosted::{self, QueueLock};
 use super::image::{DriverImages, ImageFacts, WatchedImages};
-use super::instance::{loader, offers, Instance, Validation, LIFETIME};
+use super::instance::{Instance, Validation, LIFETIME};
 use super::memory::buffer_info;
-use super::physical::{candidate, choose, describe, has_matrix_16x16, timestamp_period, Candidate};
+use super::physical::{candidate, choose, describe, timestamp_period, Candidate};
 use super::pipeline::Pipelines;
 use super::workspace::Shared;
 use super::{failure, lock};
@@ -12,9 +14,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
 use crate::tensor::{DeviceImages, DeviceLimits, ImageShape};
 use ash::prelude::VkResult;
-use ash::{ext, khr, vk};
+use ash::{ext, vk};
 use gpu_allocator::vulkan::{Allocator, AllocatorCreateDesc};
-use std::ffi::{c_char, CString};
+use std::ffi::CString;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -31,6 +33,7 @@ pub struct Device {
     pub(super) workspaces: Shared,
     pub(super) queue_family: u32,
     queue: Mutex<vk::Queue>,
+    owner: Owner,
     names: Option<ext::debug_utils::Device>,
     limits: DeviceLimits,
     images: Arc<DriverImages>,
@@ -43,6 +46,16 @@ pub struct Device {
     index: usize,
     lost: AtomicBool,
     pub(super) instance: Arc<Instance>,
+}
+
+/// Who opened a device, and destroys it.
+pub(super) enum Owner {
+    Us,
+    Host {
+        lock: Option<QueueLock>,
+        /// Dropped after everything else of the device.
+        _in_use: Arc<()>,
+    },
 }
 
 /// How often, and how far apart, waiting for an idle device is tried when the driver is short of
@@ -59,6 +72,14 @@ impl Device {
     /// The device that `options` ask for: an open one if it is still good, else a new one.
     pub fn open(options: &Options) -> Result<Arc<Self>> {
         // Whatever is looked at may be down to this owner: it must end after the guard is gone.
+        if let Some(id) = options.host_device {
+            return match options.device_index {
+                None => hosted::open(id),
+                Some(_) => Err(Error::argument(
+                    "the options host_device and device_index exclude each other",
+                )),
+            };
+        }
         let mut alive = Vec::new();
         let device = {
             let _lifetime = lock(&LIFETIME);
@@ -95,6 +116,9 @@ impl Device {
 
     /// Whether there is the device that `options` ask for. It is not opened: that takes long.
     pub fn probe(options: &Options) -> Result<()> {
+        if options.host_device.is_some() {
+            return Self::open(options).map(drop);
+        }
         let _lifetime = lock(&LIFETIME);
         Self::find(options).map(|_| ())
     }
@@ -129,22 +153,38 @@ impl Device {
         if let Some(device) = alive.iter().find(good) {
             return Ok(device.clone());
         }
-        let mut device = Self::create(instance, physical, index, queue_family)?;
-        let facts = match ImageFacts::ask(&device, physical) {
-            Ok(facts) => facts,
-            Err(error) => {
+        let device = Self::create(instance, physical, index, queue_family)?;
+        let device = match device.with_images(physical) {
+            Ok(device) => device,
+            Err((device, error)) => {
                 alive.push(Arc::new(device));
                 return Err(error);
             }
         };
-        device.shared_memory_types = facts.shared_types;
-        let device = Arc::new_cyclic(|weak| {
-            device.images = Arc::new(facts.of(weak.clone()));
-            device
-        });
         shared.push(Arc::downgrade(&device));
         log::info!("device {index}: {}", device.name);
         Ok(device)
+    }
+
+    /// The same with what is known of its images, shared. A failure gives it back, to be dropped
+    /// where [`LIFETIME`] is free.
+    #[allow(
+        clippy::result_large_err,
+        reason = "once per device, and it must be given back"
+    )]
+    pub(super) fn with_images(
+        mut self,
+        physical: vk::PhysicalDevice,
+    ) -> std::result::Result<Arc<Self>, (Self, Error)> {
+        let facts = match ImageFacts::ask(&self, physical) {
+            Ok(facts) => facts,
+            Err(error) => return Err((self, error)),
+        };
+        self.shared_memory_types = facts.shared_types;
+        Ok(Arc::new_cyclic(|weak| {
+            self.images = Arc::new(facts.of(weak.clone()));
+            self
+        }))
     }
 
     fn create(
@@ -153,79 +193,33 @@ impl Device {
         index: usize,
         queue_family: u32,
     ) -> Result<Self> {
-        // SAFETY: `physical` was enumerated from `instance`, which is alive.
-        let present = unsafe {
-            instance
-                .handle
-                .enumerate_device_extension_properties(physical)
-        }
-        .map_err(|e| failure("vkEnumerateDeviceExtensionProperties", e))?;
-        let float16_offered = offers(&present, khr::shader_float16_int8::NAME);
-        let mut has_storage16 = vk::PhysicalDevice16BitStorageFeatures::default();
-        let mut has_float16 = vk::PhysicalDeviceShaderFloat16Int8Features::default();
-        let matrix_offered = instance.matrices
-            && offers(&present, khr::cooperative_matrix::NAME)
-            && offers(&present, khr::vulkan_memory_model::NAME);
-        let mut has_matrix = vk::PhysicalDeviceCooperativeMatrixFeaturesKHR::default();
-        let mut has_model = vk::PhysicalDeviceVulkanMemoryModelFeatures::default();
-        let mut features = vk::PhysicalDeviceFeatures2::default().push_next(&mut has_storage16);
-        if float16_offered {
-            features = features.push_next(&mut has_float16);
-        }
-        if matrix_offered {
-            features = features
-                .push_next(&mut has_matrix)
-                .push_next(&mut has_model);
-        }
-        // SAFETY: the chain holds structures that the device knows: core 1.1, or offered above.
-        unsafe {
-            instance
-                .handle
-                .get_physical_device_features2(physical, &mut features)
-        };
-        let storage_16bit = has_storage16.storage_buffer16_bit_access == vk::TRUE;
-        let arithmetic_16bit = float16_offered && has_float16.shader_float16 == vk::TRUE;
+        let (limits, ..) = describe(&instance.handle, physical);
+        let features = Features::offered(&instance, physical, limits.subgroup_size)?;
+        let handle = features.open(&instance, physical, queue_family)?;
+        // SAFETY: the device was opened with the first queue of the family.
+        let queue = unsafe { handle.get_device_queue(queue_family, 0) };
+        Self::assemble(
+            instance,
+            (physical, index),
+            handle,
+            (queue, queue_family),
+            features,
+            Owner::Us,
+        )
+    }
 
+    /// What this library makes on a device that is open with `features`. A device that is ours is
+    /// destroyed on failure.
+    pub(super) fn assemble(
+        instance: Arc<Instance>,
+        (physical, index): (vk::PhysicalDevice, usize),
+        handle: ash::Device,
+        (queue, queue_family): (vk::Queue, u32),
+        features: Features,
+        owner: Owner,
+    ) -> Result<Self> {
         let (mut limits, max_bindings, name) = describe(&instance.handle, physical);
-        let matrix_16x16 = matrix_offered
-            && has_matrix.cooperative_matrix == vk::TRUE
-            && has_model.vulkan_memory_model == vk::TRUE
-            && storage_16bit
-            && arithmetic_16bit
-            && limits.subgroup_size == 32
-            && has_matrix_16x16(&loader()?, &instance.handle, physical)?;
-
-        let mut extensions: Vec<*const c_char> = Vec::new();
-        let mut storage16 = vk::PhysicalDevice16BitStorageFeatures::default()
-            .storage_buffer16_bit_access(storage_16bit);
-        let mut float16 =
-            vk::PhysicalDeviceShaderFloat16Int8Features::default().shader_float16(true);
-        let priorities = [1.0];
-        let queues = [vk::DeviceQueueCreateInfo::default()
-            .queue_family_index(queue_family)
-            .queue_priorities(&priorities)];
-        let mut info = vk::DeviceCreateInfo::default()
-            .queue_create_infos(&queues)
-            .push_next(&mut storage16);
-        if arithmetic_16bit {
-            extensions.push(khr::shader_float16_int8::NAME.as_ptr());
-            info = info.push_next(&mut float16);
-        }
-        let mut matrix =
-            vk::PhysicalDeviceCooperativeMatrixFeaturesKHR::default().cooperative_matrix(true);
-        let mut model =
-            vk::PhysicalDeviceVulkanMemoryModelFeatures::default().vulkan_memory_model(true);
-        if matrix_16x16 {
-            extensions.push(khr::cooperative_matrix::NAME.as_ptr());
-            extensions.push(khr::vulkan_memory_model::NAME.as_ptr());
-            info = info.push_next(&mut matrix).push_next(&mut model);
-        }
-        let info = info.enabled_extension_names(&extensions);
-        // SAFETY: every pointer in `info` lives until the call returns.
-        let handle = unsafe { instance.handle.create_device(physical, &info, None) }
-            .map_err(|e| failure("vkCreateDevice", e))?;
-
-        // SAFETY: as above.
+        // SAFETY: `physical` is one of the instance, which is alive.
         let properties = unsafe { instance.handle.get_physical_device_properties(physical) };
         // From here on `handle` must be destroyed by hand until `Self` owns it.
         let parts = Allocator::new(&AllocatorCreateDesc {
@@ -248,20 +242,20 @@ impl Device {
         let (allocator, (granularity_bytes, buffer_types), pipelines) = match parts {
             Ok(parts) => parts,
             Err(error) => {
-                // SAFETY: nothing was made from the device that is still alive.
-                unsafe { handle.destroy_device(None) };
+                if matches!(owner, Owner::Us) {
+                    // SAFETY: nothing was made from the device that is still alive.
+                    unsafe { handle.destroy_device(None) };
+                }
                 return Err(error);
             }
         };
-        // SAFETY: the family and its first queue were asked for above.
-        let queue = unsafe { handle.get_device_queue(queue_family, 0) };
         let names = instance
             .names
             .then(|| ext::debug_utils::Device::new(&instance.handle, &handle));
         let timestamp_period_ns = timestamp_period(&instance.handle, physical, queue_family);
-        limits.storage_16bit = storage_16bit;
-        limits.arithmetic_16bit = arithmetic_16bit;
-        limits.matrix_16x16 = matrix_16x16;
+        limits.storage_16bit = features.storage_16bit;
+        limits.arithmetic_16bit = features.arithmetic_16bit;
+        limits.matrix_16x16 = features.matrix_16x16;
         Ok(Self {
             // SAFETY: `physical` is alive with its instance.
             memory: unsafe {
@@ -271,6 +265,7 @@ impl Device {
             },
             allocator: ManuallyDrop::new(Mutex::new(allocator)),
             queue: Mutex::new(queue),
+            owner,
             lost: AtomicBool::new(false),
             handle,
             pipelines,
@@ -391,9 +386,8 @@ impl Device {
         // for this call. The queue is locked while it is used.
         unsafe {
             self.check("vkResetFences", self.handle.reset_fences(&[fence]))?;
-            let submitted = self
-                .handle
-                .queue_submit(*lock(&self.queue), &submits, fence);
+            let submitted =
+                self.with_queue(|queue| self.handle.queue_submit(queue, &submits, fence));
             self.check("vkQueueSubmit", submitted)?;
             let waited = self.handle.wait_for_fences(&[fence], true, u64::MAX);
             let waited = self.check("vkWaitForFences", waited);
@@ -404,18 +398,36 @@ impl Device {
         }
     }
 
-    /// Waits until nothing runs on the device, after another wait has failed. A device that cannot
+    /// Runs `body` while nobody else uses the queue.
+    fn with_queue<T>(&self, body: impl FnOnce(vk::Queue) -> T) -> T {
+        let queue = lock(&self.queue);
+        let _held = match &self.owner {
+            Owner::Host {
+                lock: Some(lock), ..
+            } => Some(lock.hold()),
+            _ => None,
+        };
+        body(*queue)
+    }
+
+    /// Waits until nothing runs on the queue, after another wait has failed. A device that cannot
     /// even be waited for counts as lost, so that nobody uses it again.
     fn wait_idle(&self) -> Result<()> {
-        let _queue = lock(&self.queue);
         for attempt in 1.. {
-            // SAFETY: the device is alive and its queue locked.
-            match unsafe { self.handle.device_wait_idle() } {
+            // SAFETY: the device is alive and its queue locked: our own has no other. On a host's
+            // device, only this queue is ours to wait for.
+            let idle = self.with_queue(|queue| unsafe {
+                match self.owner {
+                    Owner::Us => self.handle.device_wait_idle(),
+                    Owner::Host { .. } => self.handle.queue_wait_idle(queue),
+                }
+            });
+            match idle {
                 Ok(()) | Err(vk::Result::ERROR_DEVICE_LOST) => break,
                 Err(_) if attempt < IDLE_ATTEMPTS => std::thread::sleep(IDLE_PAUSE),
                 Err(e) => {
                     let lost = Err(vk::Result::ERROR_DEVICE_LOST);
-                    return self.check(&format!("vkDeviceWaitIdle gave {e:?}, so"), lost);
+                    return self.check(&format!("waiting for an idle device gave {e:?}, so"), lost);
                 }
             }
         }
@@ -431,7 +443,9 @@ impl Drop for Device {
         unsafe {
             ManuallyDrop::drop(&mut self.allocator);
             self.pipelines.destroy(&self.handle);
-            self.handle.destroy_device(None);
+            if matches!(self.owner, Owner::Us) {
+                self.handle.destroy_device(None);
+            }
         }
     }
 }

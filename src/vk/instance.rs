@@ -20,6 +20,7 @@ pub(super) enum Validation {
 
 /// A Vulkan 1.1 instance; never destroyed, nor is its messenger (see [`SHARED`]).
 pub(super) struct Instance {
+    pub(super) entry: ash::Entry,
     pub(super) handle: ash::Instance,
     pub(super) validation: Validation,
     /// Whether objects can be given names.
@@ -41,7 +42,7 @@ static SHARED: Mutex<Vec<Arc<Instance>>> = Mutex::new(Vec::new());
 /// NVIDIA's driver 580 crashed when one went while another came.
 pub(super) static LIFETIME: Mutex<()> = Mutex::new(());
 
-pub(super) fn loader() -> Result<ash::Entry> {
+fn loader() -> Result<ash::Entry> {
     let mut slot = lock(&LOADER);
     if let Some(entry) = &*slot {
         return Ok(entry.clone());
@@ -62,6 +63,38 @@ impl Instance {
         let instance = Arc::new(Self::create(validation)?);
         shared.push(instance.clone());
         Ok(instance)
+    }
+
+    /// An instance that the host made, of Vulkan 1.1 or later.
+    ///
+    /// # Safety
+    /// Both are what they are said to be, and stay.
+    pub(super) unsafe fn of_host(
+        get_instance_proc_addr: vk::PFN_vkGetInstanceProcAddr,
+        instance: vk::Instance,
+    ) -> Result<Self> {
+        // SAFETY: the caller's promise; the name is a C string.
+        let (entry, known) = unsafe {
+            let known = get_instance_proc_addr(instance, c"vkGetDeviceProcAddr".as_ptr());
+            let functions = ash::StaticFn {
+                get_instance_proc_addr,
+            };
+            (ash::Entry::from_static_fn(functions), known.is_some())
+        };
+        if !known {
+            return Err(Error::argument(
+                "host device: get_instance_proc_addr does not know the instance",
+            ));
+        }
+        Ok(Self {
+            // SAFETY: as above.
+            handle: unsafe { ash::Instance::load(entry.static_fn(), instance) },
+            entry,
+            validation: Validation::Off,
+            names: false,
+            // The host had the chance to enable them; its layers are its own.
+            matrices: true,
+        })
     }
 
     fn create(validation: Validation) -> Result<Self> {
@@ -144,6 +177,7 @@ impl Instance {
             }
         }
         Ok(Self {
+            entry,
             handle,
             validation,
             names,

@@ -92,6 +92,31 @@ pub(super) fn choose(candidates: &[Candidate], asked: Option<u32>) -> Result<(us
         })
 }
 
+/// Why `queue_family` of `physical` cannot be used, if so.
+pub(super) fn computes(
+    instance: &ash::Instance,
+    physical: vk::PhysicalDevice,
+    queue_family: u32,
+) -> std::result::Result<(), String> {
+    // SAFETY: `physical` was enumerated from `instance`.
+    let (properties, families) = unsafe {
+        (
+            instance.get_physical_device_properties(physical),
+            instance.get_physical_device_queue_family_properties(physical),
+        )
+    };
+    let found = usize::try_from(queue_family)
+        .ok()
+        .and_then(|i| families.get(i));
+    if properties.api_version < vk::API_VERSION_1_1 {
+        Err("physical_device is older than Vulkan 1.1".into())
+    } else if !found.is_some_and(|f| f.queue_flags.contains(vk::QueueFlags::COMPUTE)) {
+        Err(format!("queue family {queue_family} does not compute"))
+    } else {
+        Ok(())
+    }
+}
+
 /// The limits (16-bit features and images left off), the storage buffers per dispatch, and the name.
 pub(super) fn describe(
     instance: &ash::Instance,

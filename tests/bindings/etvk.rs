@@ -176,6 +176,25 @@ pub type etvk_named_data_release = :: core :: option :: Option < unsafe extern "
 ["Offset of field: etvk_profile_event::kernel"] [:: core :: mem :: offset_of ! (etvk_profile_event , kernel) - 128usize] ;
 }
 ;
+pub type etvk_queue_callback = :: core :: option :: Option < unsafe extern "C" fn (context : * mut :: core :: ffi :: c_void) > ;
+# [repr (C)] # [derive (Debug , Copy , Clone)] pub struct etvk_host_device { pub struct_size : u32 , pub api_version : u32 , pub get_instance_proc_addr : * const :: core :: ffi :: c_void , pub instance : * mut :: core :: ffi :: c_void , pub physical_device : * mut :: core :: ffi :: c_void , pub device : * mut :: core :: ffi :: c_void , pub queue : * mut :: core :: ffi :: c_void , pub queue_family : u32 , pub reserved : u32 , pub features : * const :: core :: ffi :: c_void , pub lock_queue : etvk_queue_callback , pub unlock_queue : etvk_queue_callback , pub queue_context : * mut :: core :: ffi :: c_void , }
+# [allow (clippy :: unnecessary_operation , clippy :: identity_op)] const _ : () = { ["Size of etvk_host_device"] [:: core :: mem :: size_of :: < etvk_host_device > () - 88usize] ;
+["Alignment of etvk_host_device"] [:: core :: mem :: align_of :: < etvk_host_device > () - 8usize] ;
+["Offset of field: etvk_host_device::struct_size"] [:: core :: mem :: offset_of ! (etvk_host_device , struct_size) - 0usize] ;
+["Offset of field: etvk_host_device::api_version"] [:: core :: mem :: offset_of ! (etvk_host_device , api_version) - 4usize] ;
+["Offset of field: etvk_host_device::get_instance_proc_addr"] [:: core :: mem :: offset_of ! (etvk_host_device , get_instance_proc_addr) - 8usize] ;
+["Offset of field: etvk_host_device::instance"] [:: core :: mem :: offset_of ! (etvk_host_device , instance) - 16usize] ;
+["Offset of field: etvk_host_device::physical_device"] [:: core :: mem :: offset_of ! (etvk_host_device , physical_device) - 24usize] ;
+["Offset of field: etvk_host_device::device"] [:: core :: mem :: offset_of ! (etvk_host_device , device) - 32usize] ;
+["Offset of field: etvk_host_device::queue"] [:: core :: mem :: offset_of ! (etvk_host_device , queue) - 40usize] ;
+["Offset of field: etvk_host_device::queue_family"] [:: core :: mem :: offset_of ! (etvk_host_device , queue_family) - 48usize] ;
+["Offset of field: etvk_host_device::reserved"] [:: core :: mem :: offset_of ! (etvk_host_device , reserved) - 52usize] ;
+["Offset of field: etvk_host_device::features"] [:: core :: mem :: offset_of ! (etvk_host_device , features) - 56usize] ;
+["Offset of field: etvk_host_device::lock_queue"] [:: core :: mem :: offset_of ! (etvk_host_device , lock_queue) - 64usize] ;
+["Offset of field: etvk_host_device::unlock_queue"] [:: core :: mem :: offset_of ! (etvk_host_device , unlock_queue) - 72usize] ;
+["Offset of field: etvk_host_device::queue_context"] [:: core :: mem :: offset_of ! (etvk_host_device , queue_context) - 80usize] ;
+}
+;
 unsafe extern "C" { pub fn etvk_abi_version () -> u32 ;
 }
 unsafe extern "C" { pub fn etvk_version () -> * const :: core :: ffi :: c_char ;
@@ -223,4 +242,8 @@ unsafe extern "C" { pub fn etvk_delegate_profile (delegate : * const etvk_delega
 unsafe extern "C" { pub fn etvk_delegate_report (delegate : * const etvk_delegate , buffer : * mut :: core :: ffi :: c_char , size : usize , needed : * mut usize) -> etvk_status ;
 }
 unsafe extern "C" { pub fn etvk_delegate_device_name (delegate : * const etvk_delegate , buffer : * mut :: core :: ffi :: c_char , size : usize , needed : * mut usize) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_host_device_add (info : * const etvk_host_device , out : * mut u32) -> etvk_status ;
+}
+unsafe extern "C" { pub fn etvk_host_device_remove (id : u32) -> etvk_status ;
 }
