@@ -100,6 +100,7 @@ impl Operands<'_> {
         let gathered = Gathered {
             g: &geometry,
             element: self.x.element,
+            may_split: false,
             x: v.clone(),
             weight: Bind::read(u),
             bias: false,
