@@ -140,16 +140,15 @@ impl Tile {
         busy.map_or(TILES[TILES.len() - 1], |tile| **tile)
     }
 
-    /// For sums that are never cut: K of many products of few rows is short.
+    /// For the products of Winograd's transforms, whose K is never cut. Measured on an H200 for 16
+    /// to 820 rows: large tiles gain 6% for a K of 64, small ones 10 to 35% for longer ones.
     pub(super) fn choose_unsplit(g: &ConvGeometry, limits: &DeviceLimits) -> Self {
-        let rows = g.pixels_out().checked_next_power_of_two();
-        let tiles: Vec<_> = TILES.iter().filter(|tile| tile.fits(g, limits)).collect();
-        let last = TILES[TILES.len() - 1];
-        let busy = tiles.iter().find(|tile| {
-            let filled = rows.is_none_or(|rows| u64::from(tile.tile_m) <= rows);
-            filled && tile.workgroups(g) >= tile.rule().enough
-        });
-        busy.map_or(last, |tile| **tile)
+        let large = TILES[0];
+        let busy = g.k() <= 64 && large.workgroups(g) >= large.rule().enough;
+        match busy && large.fits(g, limits) {
+            true => large,
+            false => TILES[TILES.len() - 1],
+        }
     }
 
     fn fits(&self, g: &ConvGeometry, limits: &DeviceLimits) -> bool {
