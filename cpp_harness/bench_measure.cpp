@@ -119,10 +119,11 @@ GpuTimes gpu_times(const std::vector<DelegateReport>& delegates, Json* dispatche
   return times;
 }
 
-void profile(const Case& given, const BenchSettings& settings, const Backend& backend, Json* row) {
-  Session session(with_option(given.files, "profile", "1"), backend);
+// Sums, where a timestamp after every dispatch does not keep neighbours from overlapping.
+void profile_spans(const Case& given, const BenchSettings& settings, const Backend& backend,
+                   Json* row) {
+  Session session(with_option(given.files, "profile", "spans"), backend);
   std::vector<double> totals, inners;
-  std::vector<std::vector<double>> by_dispatch;
   Json dispatches;
   repeat(&session, given, settings, [&](double, double) {
     const GpuTimes times = gpu_times(delegate_reports(backend), &dispatches);
@@ -131,14 +132,27 @@ void profile(const Case& given, const BenchSettings& settings, const Backend& ba
     }
     totals.push_back(times.total_ms);
     inners.push_back(times.inner_ms);
+  });
+  row->set("gpu_ms", totals.empty() ? Json() : Json(median(totals)));
+  row->set("gpu_inner_ms", inners.empty() ? Json() : Json(median(inners)));
+  row->set("gpu_runs", totals.size());
+}
+
+void profile(const Case& given, const BenchSettings& settings, const Backend& backend, Json* row) {
+  profile_spans(given, settings, backend, row);
+  Session session(with_option(given.files, "profile", "1"), backend);
+  std::vector<std::vector<double>> by_dispatch;
+  Json dispatches;
+  repeat(&session, given, settings, [&](double, double) {
+    const GpuTimes times = gpu_times(delegate_reports(backend), &dispatches);
+    if (times.dispatch_us.empty()) {
+      return;
+    }
     by_dispatch.resize(times.dispatch_us.size());
     for (size_t i = 0; i < times.dispatch_us.size(); ++i) {
       by_dispatch[i].push_back(times.dispatch_us[i]);
     }
   });
-  row->set("gpu_ms", totals.empty() ? Json() : Json(median(totals)));
-  row->set("gpu_inner_ms", inners.empty() ? Json() : Json(median(inners)));
-  row->set("gpu_runs", totals.size());
   Json medians = Json::array();
   for (size_t i = 0; i < by_dispatch.size(); ++i) {
     Json dispatch = dispatches.items()[i];

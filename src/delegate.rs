@@ -11,7 +11,7 @@ use crate::constant::ConstantData;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{ConstantSource, Graph};
 use crate::memory::{plan_memory, plan_memory_within, MemoryPlan};
-use crate::options::Options;
+use crate::options::{Options, Profile};
 use crate::parse::parse;
 use crate::passes;
 use crate::program::{Port, PortKind, Program};
@@ -179,8 +179,9 @@ impl Delegate {
         phases.end("memory_ms");
         phases.beside("pipelines_beside_ms", session.pipelines_ms());
         let timing = match options.profile {
-            true => Timing::On,
-            false => Timing::Off,
+            Profile::Off => Timing::Off,
+            Profile::Dispatches => Timing::On,
+            Profile::Spans => Timing::Spans,
         };
         session.set_timing(timing);
         let mut state = State {

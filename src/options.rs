@@ -44,6 +44,17 @@ impl ScratchStorage {
     }
 }
 
+/// What is timed on the GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// Nothing.
+    Off,
+    /// Every dispatch.
+    Dispatches,
+    /// The copies at the program's edges, and all that lies between them.
+    Spans,
+}
+
 /// How much [`crate::log_sink`] prints.
 pub type LogLevel = log::LevelFilter;
 
@@ -76,7 +87,7 @@ pub struct Options {
     /// Run under the Khronos validation layer; its messages become errors.
     pub validation: bool,
     /// Whether each dispatch is timed on the GPU.
-    pub profile: bool,
+    pub profile: Profile,
     /// The file that keeps compiled pipelines from one process to the next, if any.
     pub pipeline_cache: Option<PathBuf>,
     /// Print log records to stderr, for the whole process; `None` leaves it as it is.
@@ -101,7 +112,7 @@ impl Default for Options {
             share_workspace: false,
             graph_passes: true,
             validation: false,
-            profile: false,
+            profile: Profile::Off,
             pipeline_cache: None,
             log: None,
         }
@@ -271,10 +282,16 @@ pub static KEYS: &[OptionKey] = &[
     },
     OptionKey {
         name: "profile",
-        allowed: "0 or 1",
-        doc: "time every dispatch on the GPU, for the report (0)",
+        allowed: "0, 1 or spans",
+        doc: "time every dispatch on the GPU, for the report; spans: only the copies at the program's \
+              edges and all between them, so that dispatches still overlap (0)",
         parse: |options, value| {
-            options.profile = flag(value)?;
+            options.profile = match value {
+                "0" => Profile::Off,
+                "1" => Profile::Dispatches,
+                "spans" => Profile::Spans,
+                _ => return None,
+            };
             Some(())
         },
     },

@@ -159,6 +159,17 @@ impl Program {
         &self.buffers[id.0 as usize]
     }
 
+    /// Whether `dispatch` only copies between the host's layout and the device's: inputs are read by
+    /// such copies alone, and outputs are copied where no node's kernel writes them.
+    pub fn at_edge(&self, dispatch: &Dispatch) -> bool {
+        let mut kinds = dispatch.bindings.iter();
+        kinds.any(|bind| match self.buffer(bind.buffer).kind {
+            BufferKind::Input(_) => true,
+            BufferKind::Output(_) => dispatch.node.is_none(),
+            _ => false,
+        })
+    }
+
     /// Size of the convolution workspace; 0 when no convolution needs any.
     pub fn workspace_bytes(&self) -> u64 {
         self.buffers

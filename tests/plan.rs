@@ -29,10 +29,16 @@ const CHOICES: [Option<ConvChoice>; 7] = [
     Some(ConvChoice::Winograd),
 ];
 
+/// Of a program of large images.
+const CONSTANT: WeightSource = WeightSource::Constant {
+    most_outputs: u64::MAX,
+};
+
 /// Mostly constants.
 const WEIGHTS: [WeightSource; 4] = {
-    use WeightSource::{Computed, Constant};
-    [Constant, Constant, Constant, Computed]
+    use WeightSource::Computed;
+    const SMALL: WeightSource = WeightSource::Constant { most_outputs: 1 };
+    [CONSTANT, CONSTANT, SMALL, Computed]
 };
 
 const STORAGES: [Option<ScratchStorage>; 4] = [
@@ -65,7 +71,7 @@ fn plan(g: &ConvGeometry, options: &Options) -> ConvPlan {
         class: DeviceClass::Cpu,
         ..DeviceLimits::minimum()
     };
-    plan_conv2d(g, WeightSource::Constant, Element::F32, &limits, options).expect("a good geometry")
+    plan_conv2d(g, CONSTANT, Element::F32, &limits, options).expect("a good geometry")
 }
 
 fn budget(workspace_bytes: u64) -> Options {
@@ -473,7 +479,7 @@ fn wrong_geometries_are_errors_with_numbers() {
     ] {
         let e = plan_conv2d(
             &wrong,
-            WeightSource::Constant,
+            CONSTANT,
             Element::F32,
             &DeviceLimits::minimum(),
             &Options::default(),
@@ -489,7 +495,7 @@ fn wrong_geometries_are_errors_with_numbers() {
     };
     let e = plan_conv2d(
         &huge,
-        WeightSource::Constant,
+        CONSTANT,
         Element::F32,
         &DeviceLimits::minimum(),
         &Options::default(),

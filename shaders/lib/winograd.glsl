@@ -1,10 +1,13 @@
 // Winograd's F(4x4, 3x3): Y = A^T [(G g G^T) * (B^T d B)] A for tiles of 4x4 outputs, which see
 // 6x6 inputs. Points 0, P, -P, Q, -Q and infinity; src/constant/winograd.rs has G and says why.
 // All kernels take these functions, with a rounding per line, so that none differs in a bit.
-// SERIAL keeps cells in memory and its code small; the others keep them in registers.
+// SERIAL keeps cells of four channels in memory and its code small; the others keep those of one
+// channel in registers, so that a GPU has enough invocations to hide 36 loads behind each other.
 #ifdef SERIAL
+#define CELL vec4
 #define CELL_LOOP [[dont_unroll]]
 #else
+#define CELL float
 #define CELL_LOOP [[unroll]]
 #endif
 
@@ -34,28 +37,28 @@ layout(push_constant) uniform Push {
 };
 
 // Positions of a tile, row-major: 6x6, of results 4 of 6 in each direction.
-vec4 cells[36];
+CELL cells[36];
 
 // B^T of six cells.
 void input_points(uint at, uint step) {
-  vec4 d0 = cells[at];
-  vec4 d1 = cells[at + step];
-  vec4 d2 = cells[at + 2 * step];
-  vec4 d3 = cells[at + 3 * step];
-  vec4 d4 = cells[at + 4 * step];
-  vec4 d5 = cells[at + 5 * step];
-  precise vec4 first = fma(vec4(-P2 - Q2), d2, d4);
-  precise vec4 last = fma(vec4(-P2 - Q2), d3, d5);
-  precise vec4 even_p = fma(vec4(-Q2), d2, d4);
-  precise vec4 odd_p = fma(vec4(-Q2), d1, d3);
-  precise vec4 even_q = fma(vec4(-P2), d2, d4);
-  precise vec4 odd_q = fma(vec4(-P2), d1, d3);
-  precise vec4 v0 = fma(vec4(P2 * Q2), d0, first);
-  precise vec4 v1 = fma(vec4(P), odd_p, even_p);
-  precise vec4 v2 = fma(vec4(-P), odd_p, even_p);
-  precise vec4 v3 = fma(vec4(Q), odd_q, even_q);
-  precise vec4 v4 = fma(vec4(-Q), odd_q, even_q);
-  precise vec4 v5 = fma(vec4(P2 * Q2), d1, last);
+  CELL d0 = cells[at];
+  CELL d1 = cells[at + step];
+  CELL d2 = cells[at + 2 * step];
+  CELL d3 = cells[at + 3 * step];
+  CELL d4 = cells[at + 4 * step];
+  CELL d5 = cells[at + 5 * step];
+  precise CELL first = fma(CELL(-P2 - Q2), d2, d4);
+  precise CELL last = fma(CELL(-P2 - Q2), d3, d5);
+  precise CELL even_p = fma(CELL(-Q2), d2, d4);
+  precise CELL odd_p = fma(CELL(-Q2), d1, d3);
+  precise CELL even_q = fma(CELL(-P2), d2, d4);
+  precise CELL odd_q = fma(CELL(-P2), d1, d3);
+  precise CELL v0 = fma(CELL(P2 * Q2), d0, first);
+  precise CELL v1 = fma(CELL(P), odd_p, even_p);
+  precise CELL v2 = fma(CELL(-P), odd_p, even_p);
+  precise CELL v3 = fma(CELL(Q), odd_q, even_q);
+  precise CELL v4 = fma(CELL(-Q), odd_q, even_q);
+  precise CELL v5 = fma(CELL(P2 * Q2), d1, last);
   cells[at] = v0;
   cells[at + step] = v1;
   cells[at + 2 * step] = v2;
@@ -73,20 +76,20 @@ void input_transform() {
 
 // A^T of six cells, into the first four.
 void output_points(uint at, uint step) {
-  vec4 m0 = cells[at];
-  vec4 m5 = cells[at + 5 * step];
-  precise vec4 sum_p = cells[at + step] + cells[at + 2 * step];
-  precise vec4 difference_p = cells[at + step] - cells[at + 2 * step];
-  precise vec4 sum_q = cells[at + 3 * step] + cells[at + 4 * step];
-  precise vec4 difference_q = cells[at + 3 * step] - cells[at + 4 * step];
-  precise vec4 both = sum_p + sum_q;
-  precise vec4 q1 = Q * difference_q;
-  precise vec4 q2 = Q2 * sum_q;
-  precise vec4 q3 = fma(vec4(Q2 * Q), difference_q, m5);
-  precise vec4 y0 = m0 + both;
-  precise vec4 y1 = fma(vec4(P), difference_p, q1);
-  precise vec4 y2 = fma(vec4(P2), sum_p, q2);
-  precise vec4 y3 = fma(vec4(P2 * P), difference_p, q3);
+  CELL m0 = cells[at];
+  CELL m5 = cells[at + 5 * step];
+  precise CELL sum_p = cells[at + step] + cells[at + 2 * step];
+  precise CELL difference_p = cells[at + step] - cells[at + 2 * step];
+  precise CELL sum_q = cells[at + 3 * step] + cells[at + 4 * step];
+  precise CELL difference_q = cells[at + 3 * step] - cells[at + 4 * step];
+  precise CELL both = sum_p + sum_q;
+  precise CELL q1 = Q * difference_q;
+  precise CELL q2 = Q2 * sum_q;
+  precise CELL q3 = fma(CELL(Q2 * Q), difference_q, m5);
+  precise CELL y0 = m0 + both;
+  precise CELL y1 = fma(CELL(P), difference_p, q1);
+  precise CELL y2 = fma(CELL(P2), sum_p, q2);
+  precise CELL y3 = fma(CELL(P2 * P), difference_p, q3);
   cells[at] = y0;
   cells[at + step] = y1;
   cells[at + 2 * step] = y2;

@@ -1,7 +1,7 @@
 //! What every dispatch of the last run took on the GPU, and for which node.
 
 use super::Delegate;
-use crate::program::{BufferKind, Dispatch, Program};
+use crate::program::Program;
 
 /// One dispatch of the last run.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,19 +27,6 @@ impl TimedDispatch {
     }
 }
 
-/// Whether `dispatch` only copies between the host's layout and the device's: inputs are read by
-/// such copies alone, and outputs are copied where no node's kernel writes them.
-fn at_edge(program: &Program, dispatch: &Dispatch) -> bool {
-    dispatch
-        .bindings
-        .iter()
-        .any(|bind| match program.buffer(bind.buffer).kind {
-            BufferKind::Input(_) => true,
-            BufferKind::Output(_) => dispatch.node.is_none(),
-            _ => false,
-        })
-}
-
 /// The dispatches of `program` with what each took.
 pub(super) fn timed(
     delegate: &Delegate,
@@ -57,7 +44,7 @@ pub(super) fn timed(
                 node: node.map(|node| (node.id, node.op.clone())),
                 kernel: dispatch.shader.info().name,
                 workgroups: dispatch.workgroups,
-                edge: at_edge(program, dispatch),
+                edge: program.at_edge(dispatch),
                 start_ns,
                 end_ns: now,
             }

@@ -73,13 +73,11 @@ impl Op for Conv2d {
 
     fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
         let geometry = self.geometry(program)?;
-        let element = program
-            .graph()
-            .tensor(self.output)?
-            .dtype
-            .element(program.limits());
+        let largest = program.graph().tensor(self.output)?;
+        let element = largest.dtype.element(program.limits());
+        let most_outputs = largest.numel().unwrap_or(u64::MAX);
         let weight = match program.constant(self.weight)? {
-            Some(_) => WeightSource::Constant,
+            Some(_) => WeightSource::Constant { most_outputs },
             None => WeightSource::Computed,
         };
         let (limits, options) = (program.limits(), program.options());

@@ -34,9 +34,12 @@ pub struct Recording {
     commands: vk::CommandBuffer,
     command_pool: vk::CommandPool,
     descriptor_pool: vk::DescriptorPool,
-    /// A timestamp before the first dispatch and one after each; null when nothing is timed.
+    /// A timestamp before the first dispatch and one after each that ends a span; null when nothing
+    /// is timed.
     query_pool: vk::QueryPool,
     query_count: u32,
+    /// For every dispatch, whether a timestamp follows it.
+    stamped: Vec<bool>,
     barriers: usize,
     /// The workspace as images. Only the one that was written last has contents.
     images: HashMap<ImageShape, Image>,
@@ -62,6 +65,9 @@ pub enum Timing {
     Off,
     /// Each of them, where the queue has timestamps.
     On,
+    /// Copies at the program's edges and what lies between them: a timestamp after every dispatch
+    /// would keep neighbours from overlapping. The last dispatch of a span has all of its time.
+    Spans,
 }
 
 impl Recording {
@@ -75,13 +81,18 @@ impl Recording {
             descriptor_pool: vk::DescriptorPool::null(),
             query_pool: vk::QueryPool::null(),
             query_count: 0,
+            stamped: Vec::new(),
             barriers: 0,
             images: HashMap::new(),
             workspace_generation: None,
             device: device.clone(),
         };
-        if source.timing == Timing::On && device.timestamp_period_ns().is_some() {
-            recording.make_queries(source.program.dispatches.len())?;
+        if source.timing != Timing::Off && device.timestamp_period_ns().is_some() {
+            let dispatches = &source.program.dispatches;
+            let edge = |at: usize| dispatches.get(at).map(|d| source.program.at_edge(d));
+            let ends = |at| source.timing == Timing::On || edge(at) != edge(at + 1);
+            recording.stamped = (0..dispatches.len()).map(ends).collect();
+            recording.make_queries()?;
         }
         recording.make_images(source)?;
         let sets = recording.descriptor_sets(source, &bound)?;
@@ -98,8 +109,9 @@ impl Recording {
         self.barriers
     }
 
-    fn make_queries(&mut self, dispatches: usize) -> Result<()> {
-        let count = u32::try_from(dispatches + 1)
+    fn make_queries(&mut self) -> Result<()> {
+        let stamps = self.stamped.iter().filter(|&&stamped| stamped).count();
+        let count = u32::try_from(stamps + 1)
             .map_err(|_| Error::internal("too many dispatches to time"))?;
         let info = vk::QueryPoolCreateInfo::default()
             .query_type(vk::QueryType::TIMESTAMP)
@@ -111,7 +123,8 @@ impl Recording {
         Ok(())
     }
 
-    /// Nanoseconds that each dispatch took in the last run, from the end of the one before it;
+    /// Nanoseconds that each dispatch took in the last run, from the timestamp before it, 0 for those
+    /// without their own;
     /// empty when nothing was timed or nothing ran.
     pub fn times_ns(&self) -> Result<Vec<f64>> {
         let Some(period) = self.device.timestamp_period_ns() else {
@@ -135,10 +148,12 @@ impl Recording {
             return Ok(Vec::new());
         }
         self.device.check("vkGetQueryPoolResults", read)?;
-        let pairs = ticks.windows(2);
-        Ok(pairs
-            .map(|pair| pair[1].wrapping_sub(pair[0]) as f64 * f64::from(period))
-            .collect())
+        let mut pairs = ticks.windows(2);
+        let mut time = |stamped: bool| match stamped.then(|| pairs.next()).flatten() {
+            Some(pair) => pair[1].wrapping_sub(pair[0]) as f64 * f64::from(period),
+            None => 0.0,
+        };
+        Ok(self.stamped.iter().map(|&stamped| time(stamped)).collect())
     }
 
     fn stamp(&self, query: usize) {
@@ -334,6 +349,7 @@ impl Recording {
             // Staging written by the host, and whatever an earlier submission left.
             barrier(&device, commands, Edge::Start);
             self.stamp(0);
+            let mut stamps = 0;
             let mut last: Option<(vk::Pipeline, vk::DescriptorSet)> = None;
             for (at, dispatch) in source.program.dispatches.iter().enumerate() {
                 let claimed = self.claimed(source, dispatch).map(Image::claim);
@@ -376,7 +392,10 @@ impl Recording {
                 }
                 let [x, y, z] = dispatch.workgroups;
                 vk_device.cmd_dispatch(commands, x, y, z);
-                self.stamp(at + 1);
+                if self.stamped.get(at) == Some(&true) {
+                    stamps += 1;
+                    self.stamp(stamps);
+                }
             }
             barrier(&device, commands, Edge::End);
             device.check("vkEndCommandBuffer", vk_device.end_command_buffer(commands))

@@ -1,7 +1,7 @@
 //! Columns in images: a device that pads them, and the order in which storages give way.
 
-use super::{budget, geometry, Random};
-use etvk::ops::conv2d::{plan_conv2d, ConvAlgorithm, WeightSource};
+use super::{budget, geometry, Random, CONSTANT};
+use etvk::ops::conv2d::{plan_conv2d, ConvAlgorithm};
 use etvk::options::{Options, ScratchStorage};
 use etvk::tensor::{
     DeviceClass, DeviceImages, DeviceLimits, Element, ImageDimensions, ImageShape, Images,
@@ -79,14 +79,8 @@ fn storages_give_way_in_order_and_say_why() {
             scratch_storage: Some(storage),
             ..budget(workspace_bytes)
         };
-        let plan = plan_conv2d(
-            &geometry(),
-            WeightSource::Constant,
-            Element::F32,
-            &limits,
-            &options,
-        )
-        .expect("good");
+        let plan =
+            plan_conv2d(&geometry(), CONSTANT, Element::F32, &limits, &options).expect("good");
         let ConvAlgorithm::Im2col {
             h_out_tile,
             w_out_tile,

@@ -1,6 +1,6 @@
 //! When Winograd is chosen, and what its chunks obey.
 
-use super::{budget, geometry, number, Random};
+use super::{budget, geometry, number, Random, CONSTANT};
 use etvk::ops::conv2d::plan::{tiles, MAX_TILES};
 use etvk::ops::conv2d::{plan_conv2d, ConvAlgorithm, ConvGeometry, ConvPlan, WeightSource};
 use etvk::options::{ConvChoice, Options};
@@ -14,7 +14,7 @@ fn gpu() -> DeviceLimits {
 }
 
 fn plan(g: &ConvGeometry, limits: &DeviceLimits, options: &Options) -> ConvPlan {
-    plan_conv2d(g, WeightSource::Constant, Element::F32, limits, options).expect("a good geometry")
+    plan_conv2d(g, CONSTANT, Element::F32, limits, options).expect("a good geometry")
 }
 
 fn is_winograd(plan: &ConvPlan) -> bool {
@@ -78,11 +78,23 @@ fn gpus_take_it_for_plain_kernels_of_many_constant_channels() {
         let plan = plan_conv2d(&g, weight, element, &limits, &Options::default());
         is_winograd(&plan.expect("a good geometry"))
     };
-    let (constant, computed) = (WeightSource::Constant, WeightSource::Computed);
+    let (constant, computed) = (CONSTANT, WeightSource::Computed);
     assert!(taken(constant, Element::F32, DeviceClass::Integrated));
     assert!(!taken(constant, Element::F32, DeviceClass::Cpu));
     assert!(!taken(constant, Element::F16, DeviceClass::Discrete));
     assert!(!taken(computed, Element::F32, DeviceClass::Discrete));
+    // Little work even at the largest image: 512 inputs and outputs at 7x7 against 14x14.
+    let of = |most_outputs| {
+        let g = ConvGeometry {
+            c_in: 512,
+            c_out: 512,
+            ..g
+        };
+        let weight = WeightSource::Constant { most_outputs };
+        let plan = plan_conv2d(&g, weight, Element::F32, &gpu(), &Options::default());
+        is_winograd(&plan.expect("a good geometry"))
+    };
+    assert!(!of(512 * 49) && of(512 * 196));
 }
 
 #[test]
@@ -179,7 +191,7 @@ fn only_the_weight_decides_and_chunks_stay_within_limits() {
                 conv_algorithm: [None, Some(ConvChoice::Winograd)][(round % 2) as usize],
                 ..Options::default()
             };
-            let result = plan_conv2d(&g, WeightSource::Constant, element, &limits, &options);
+            let result = plan_conv2d(&g, CONSTANT, element, &limits, &options);
             let Ok(plan) = result else { continue };
             let what =
                 || format!("ETVK_TEST_SEED={seed}, round {round}: {g:?} {options:?} {plan:?}");

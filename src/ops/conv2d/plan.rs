@@ -54,7 +54,11 @@ pub enum ConvAlgorithm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WeightSource {
     /// It is known at load.
-    Constant,
+    Constant {
+        /// Elements of the output at the program's largest input size, which decides what only one
+        /// form of the weight serves: smaller sizes must take the same.
+        most_outputs: u64,
+    },
     /// The program computes it.
     Computed,
 }
@@ -179,7 +183,7 @@ impl Candidates<'_> {
         if let Ok(choice) = self.depthwise() {
             return choice;
         }
-        // Before anything that depends on the image's size.
+        // Before anything that depends on the image's present size.
         if self.winograd_unasked() {
             if let Ok(choice) = self.winograd() {
                 return choice;

@@ -15,6 +15,8 @@ use std::ops::Range;
 pub(super) struct Gathered<'a> {
     pub(super) g: &'a ConvGeometry,
     pub(super) element: Element,
+    /// Whether its tile may count on K being summed in parts.
+    pub(super) may_split: bool,
     /// The image, channels-packed.
     pub(super) x: Bind,
     /// As [`super::weights::grouped`] packs it.
@@ -73,6 +75,7 @@ impl Operands<'_> {
         let gathered = Gathered {
             g: self.g,
             element: self.x.element,
+            may_split: true,
             x: Bind::read(&self.x),
             weight: Bind::read(&self.weight),
             bias: self.bias.is_some(),
@@ -144,7 +147,10 @@ impl Gathered<'_> {
     ) -> Result<DispatchDesc> {
         let g = self.g;
         let packed = |channels: u32| u64::from(channels).next_multiple_of(CHANNEL_PACK.into());
-        let tile = Tile::choose(g, self.element, program.limits());
+        let tile = match self.may_split {
+            true => Tile::choose(g, self.element, program.limits()),
+            false => Tile::choose_unsplit(g, program.limits()),
+        };
         let aligned = g.group_in() % CHANNEL_PACK == 0;
         let vectors = match g.k_channels() % CHANNEL_PACK == 0 {
             true if aligned => 1,

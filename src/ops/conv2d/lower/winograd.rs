@@ -30,7 +30,8 @@ impl Operands<'_> {
         let all = per_image[0] * per_image[1] * u64::from(g.n);
         let all = u32::try_from(all).map_err(|_| Error::internal("too many tiles"))?;
         if chunk == 0 {
-            let mut desc = self.winograd_tiles(program, (0, all), g.c_out)?;
+            let quads = self.c_out_packed() / u64::from(CHANNEL_PACK);
+            let mut desc = self.winograd_tiles(program, (0, all), quads)?;
             desc.shader = Shader::Conv2dWinogradSerialF32;
             desc.bindings = self.winograd_finish(Bind::read(&u)).into();
             program.dispatch(desc)?;
@@ -48,7 +49,7 @@ impl Operands<'_> {
             let (v_bytes, m_bytes) = (bytes(tiles, c_in), bytes(tiles, c_out));
             let v_bind = |access| Bind::range(v, access, v_bytes.clone());
             let m_bind = |access| Bind::range(m, access, m_bytes.clone());
-            let mut input = self.winograd_tiles(program, (first, tiles), g.c_in)?;
+            let mut input = self.winograd_tiles(program, (first, tiles), c_in)?;
             input.shader = Shader::Conv2dWinogradInputF32;
             input.spec = Vec::new();
             input.bindings = vec![Bind::read(&self.x), v_bind(Access::Write)];
@@ -60,7 +61,7 @@ impl Operands<'_> {
                 &u,
                 m_bind(Access::Write),
             )?;
-            let mut output = self.winograd_tiles(program, (first, tiles), g.c_out)?;
+            let mut output = self.winograd_tiles(program, (first, tiles), c_out)?;
             output.bindings = self.winograd_finish(m_bind(Access::Read)).into();
             program.dispatch(output)?;
             count += 1;
@@ -99,6 +100,7 @@ impl Operands<'_> {
         let gathered = Gathered {
             g: &geometry,
             element: self.x.element,
+            may_split: false,
             x: v.clone(),
             weight: Bind::read(u),
             bias: false,
@@ -109,15 +111,15 @@ impl Operands<'_> {
         program.dispatch(desc)
     }
 
-    /// A dispatch over `count` tiles from `first` on and quads of `channels`, and what follows sums.
+    /// A dispatch over `count` tiles from `first` on, of `each` invocations, and what follows sums.
     fn winograd_tiles(
         &self,
         program: &ProgramBuilder<'_>,
         (first, count): (u32, u32),
-        channels: u32,
+        each: u64,
     ) -> Result<DispatchDesc> {
         let g = self.g;
-        let invocations = u64::from(channels.div_ceil(CHANNEL_PACK)) * u64::from(count);
+        let invocations = each.saturating_mul(count.into());
         let [tiles_h, tiles_w] = winograd_tiles(g);
         let mut push = words_of(&[
             first.into(),

@@ -1,8 +1,8 @@
 //! Winograd's F(4x4, 3x3), in chunks of tiles whose transforms fit the budget.
 //!
-//! Its sums round otherwise than all others, so weight, element type and kind of device decide
-//! whether it is taken, never budget or image size. That also means one form of the weight for all
-//! input sizes. The budget decides how many tiles go together; where it holds too few, a kernel
+//! Its sums round otherwise than all others, so weight, element type, kind of device and the largest
+//! image decide whether it is taken, never budget or the image's present size. That also means one
+//! form of the weight for all input sizes. The budget decides how many tiles go together; where it holds too few, a kernel
 //! that needs no workspace computes the same bits.
 
 use super::{Candidates, Choice, ConvAlgorithm, WeightSource, MAX_TILES, WORKSPACE_ALIGN_BYTES};
@@ -14,6 +14,11 @@ use std::ops::Range;
 /// With fewer inputs or outputs the transforms, whose work grows with `c_in + c_out`, take longer
 /// than what the products save, which grows with `c_in * c_out`.
 const WINOGRAD_MIN_CHANNELS: u32 = 32;
+
+/// Of fewer multiply-adds at the largest image, three dispatches and a weight four times as large
+/// take longer than one of an implicit GEMM. On an H200: 64 channels at 56x56, 128 at 28x28, 256 at
+/// 14x14 and 512 at 7x7, 2^27 each, do; 128 at 56x56 and 256 at 28x28, 2^29, take two thirds.
+const WINOGRAD_MIN_MACS: u64 = 1 << 28;
 
 /// The kernel without workspace transforms the input once for every four outputs. Chunks of fewer
 /// tiles than this take longer still, unless there are few of them: three dispatches of little work
@@ -76,9 +81,14 @@ impl Candidates<'_> {
     /// and transforms take as many operations as they save.
     pub(super) fn winograd_unasked(&self) -> bool {
         let g = self.geometry;
+        let most_macs = match self.weight {
+            WeightSource::Constant { most_outputs } => most_outputs.saturating_mul(g.k()),
+            WeightSource::Computed => 0,
+        };
         self.limits.class != DeviceClass::Cpu
             && g.c_in >= WINOGRAD_MIN_CHANNELS
             && g.c_out >= WINOGRAD_MIN_CHANNELS
+            && most_macs >= WINOGRAD_MIN_MACS
     }
 
     pub(super) fn winograd(&self) -> Result<Choice, String> {
@@ -87,7 +97,7 @@ impl Candidates<'_> {
         if g.transposed || g.kernel != [3, 3] || !plain {
             return Err("not a plain 3x3 of stride 1".into());
         }
-        if self.weight != WeightSource::Constant {
+        if self.weight == WeightSource::Computed {
             return Err("its weight is computed".into());
         }
         if self.element != Element::F32 {
