@@ -100,6 +100,9 @@ memory-tests: build
 	@$(say) "pipeline caches in files"
 	@python3 cpp_harness/check_cache.py --runner build/etvk_run --layers build/layers \
 	  tests/models/op_gap__fp32 tests/models/op_small_conv1x1_s2__fp32
+	@$(say) "programs of dynamic shape under a limit of memory"
+	@python3 cpp_harness/check_limit.py --runner build/etvk_run \
+	  tests/models/op_small_conv3x3_64_dyn__fp32 tests/models/mini_unet_dyn__fp32
 	@$(say) "memory of resized programs, counted by the same layer"
 	@for case in op_small_conv3x3_64_dyn__fp32 mini_unet_dyn__fp32; do \
 	  python3 cpp_harness/extract_blob.py tests/models/$$case build/resized/$$case; done
