@@ -150,7 +150,7 @@ void main() {
         uint quad = (row * pixel_out + group * columns) / 4 + column4;
 #ifdef PART
         uint row_quads = pixel_out >> 2;
-    parts[(part * (pixel_end - pixel_first) - pixel_first) * row_quads + quad] = sum;
+        parts[(part * (pixel_end - pixel_first) - pixel_first) * row_quads + quad] = sum;
 #else
         uint column = group * columns + column4 * 4;
         uvec4 channels = min(uvec4(column) + uvec4(0, 1, 2, 3), uvec4(groups * columns - 1));

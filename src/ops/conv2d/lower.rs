@@ -4,7 +4,7 @@ mod implicit;
 mod winograd;
 
 use super::plan::{tiles, ConvAlgorithm, ConvGeometry, ConvPlan, ConvReport};
-use super::tile::Sums;
+use super::tile::{depthwise_sizes, Sums};
 use super::{weights, Conv2d};
 use crate::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
 use crate::error::{Error, Result};
@@ -12,9 +12,7 @@ use crate::ops::copy::LINE_LOCAL_SIZE;
 use crate::ops::gemm::{self, finish, packed, Bias, Finish, Gemm, Matrix};
 use crate::program::{Access, BufferId};
 use crate::shader::Shader;
-use crate::tensor::{
-    DeviceClass, Element, ImageDimensions, ImageShape, Layout, Tensor, CHANNEL_PACK,
-};
+use crate::tensor::{Element, ImageDimensions, ImageShape, Layout, Tensor, CHANNEL_PACK};
 use std::ops::Range;
 
 /// Output positions per invocation of the direct kernels: each weight that is read serves so many.
@@ -370,20 +368,8 @@ impl Operands<'_> {
             strips,
             push,
             [Shader::Conv2dDepthwiseF32, Shader::Conv2dDepthwiseF16],
-            &self.depthwise_sizes(program),
+            &depthwise_sizes(self.g, program.limits()),
         )
-    }
-
-    /// Sizes that the depthwise kernel is specialized for, `kernel_w, kernel_h, stride_w`; a first 0
-    /// leaves them open. CPUs compile unrolled loops for long and gain little.
-    fn depthwise_sizes(&self, program: &ProgramBuilder<'_>) -> [u32; 3] {
-        let g = self.g;
-        let common = g.kernel == [3, 3] || g.kernel == [5, 5];
-        let plain = g.dilation == [1, 1] && g.stride[1] <= 2;
-        match common && plain && program.limits().class != DeviceClass::Cpu {
-            true => [g.kernel[1], g.kernel[0], g.stride[1]],
-            false => [0, 1, 1],
-        }
     }
 
     /// `h_in, w_in, h_out, w_out, kernel, stride, padding, dilation`.

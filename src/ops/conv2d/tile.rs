@@ -1,8 +1,8 @@
-//! Tiles of the implicit GEMM.
+//! Tiles of the implicit GEMM, and sizes that kernels are specialized for.
 
 use super::plan::ConvGeometry;
 use crate::shader::Shader;
-use crate::tensor::{DeviceLimits, Element};
+use crate::tensor::{DeviceClass, DeviceLimits, Element};
 
 /// What multiplies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,17 @@ const TILES: [Tile; 3] = [
     tile(64, 8, 4, 4, 1),
     tile(32, 8, 4, 4, 1),
 ];
+
+/// Sizes that the depthwise kernel is specialized for, `kernel_w, kernel_h, stride_w`; a first 0
+/// leaves them open. CPUs compile unrolled loops for long and gain little.
+pub(super) fn depthwise_sizes(g: &ConvGeometry, limits: &DeviceLimits) -> [u32; 3] {
+    let common = g.kernel == [3, 3] || g.kernel == [5, 5];
+    let plain = g.dilation == [1, 1] && g.stride[1] <= 2;
+    match common && plain && limits.class != DeviceClass::Cpu {
+        true => [g.kernel[1], g.kernel[0], g.stride[1]],
+        false => [0, 1, 1],
+    }
+}
 
 impl Tile {
     pub(super) fn choose(g: &ConvGeometry, element: Element, limits: &DeviceLimits) -> Self {
