@@ -56,7 +56,7 @@ impl Image {
 
     /// Makes the image writable and forgets what its memory held. Waits for everything before.
     pub(super) fn claim(&self) -> vk::ImageMemoryBarrier<'static> {
-        let all = vk::AccessFlags::MEMORY_READ | vk::AccessFlags::MEMORY_WRITE;
+        let all = vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE;
         vk::ImageMemoryBarrier::default()
             .src_access_mask(all)
             .dst_access_mask(all)

@@ -3,7 +3,7 @@
 
 use super::device::Device;
 use super::memory::{Buffer, Purpose};
-use super::record::{barrier, command_buffer, Edge};
+use super::record::{barrier, command_buffer, Edge, Work};
 use super::usage::Promise;
 use crate::constant::Pack;
 use crate::error::{Error, Result};
@@ -154,14 +154,14 @@ impl<'a> Uploader<'a> {
                 "vkBeginCommandBuffer",
                 vk_device.begin_command_buffer(self.commands, &begin),
             )?;
-            barrier(self.device, self.commands, Edge::Start);
+            barrier(self.device, self.commands, Edge::Start, Work::Transfers);
             vk_device.cmd_copy_buffer(
                 self.commands,
                 self.staging.handle(),
                 self.target.handle(),
                 &self.copies,
             );
-            barrier(self.device, self.commands, Edge::End);
+            barrier(self.device, self.commands, Edge::End, Work::Transfers);
             self.device.check(
                 "vkEndCommandBuffer",
                 vk_device.end_command_buffer(self.commands),
