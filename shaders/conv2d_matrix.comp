@@ -23,6 +23,9 @@ layout(constant_id = 11) const uint MATRICES_N = 2;
 layout(constant_id = 15) const uint EIGHTS_A = 1;
 // 1: rows of the weight are aligned to eight.
 layout(constant_id = 16) const uint EIGHTS_B = 1;
+// 2: one tile is multiplied while the next is filled. 1: they take turns, and twice as many
+// workgroups, or steps of twice the length, fit a processor.
+layout(constant_id = 17) const uint BUFFERS = 2;
 #include "gather.glsl"
 layout(std430, set = 0, binding = 0) readonly buffer X8 { uvec4 x8[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Weight8 { uvec4 weight8[]; };
@@ -57,9 +60,8 @@ const uint SIZE_B = TILE_K4 * 4 * PITCH_B;
 // In fours of 32 bits.
 const uint PITCH_SUM = SIDE / 4 + 1;
 
-// Two of each: one is multiplied while the next is filled.
-shared uvec4 tile_a[2 * SIZE_A];  // [row][k / 8]
-shared uvec4 tile_b[2 * SIZE_B];  // [k][column / 8]
+shared uvec4 tile_a[BUFFERS * SIZE_A];  // [row][k / 8]
+shared uvec4 tile_b[BUFFERS * SIZE_B];  // [k][column / 8]
 // One matrix of each subgroup.
 shared vec4 tile_sum[SUBGROUPS_M * SUBGROUPS_N * SIDE * PITCH_SUM];
 
@@ -155,8 +157,8 @@ void main() {
       }
     }
     if (step > first) {
-      uint at_a = (step + 1 & 1) * SIZE_A + sum_row * PITCH_A;
-      uint at_b = (step + 1 & 1) * SIZE_B + sum_column / 8;
+      uint at_a = (step + 1) % BUFFERS * SIZE_A + sum_row * PITCH_A;
+      uint at_b = (step + 1) % BUFFERS * SIZE_B + sum_column / 8;
       [[unroll]] for (uint k16 = 0; k16 < TILE_K4 / 4; ++k16) {
         coopmat<float16_t, gl_ScopeSubgroup, SIDE, SIDE, gl_MatrixUseA> left[PIXELS];
         [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
@@ -185,9 +187,12 @@ void main() {
       }
 #endif
     }
+    if (BUFFERS == 1) {
+      barrier();
+    }
     if (step < last) {
-      uint at_a = (step & 1) * SIZE_A;
-      uint at_b = (step & 1) * SIZE_B;
+      uint at_a = step % BUFFERS * SIZE_A;
+      uint at_b = step % BUFFERS * SIZE_B;
       [[unroll]] for (uint i = 0; i < LOADS_A; ++i) {
         uint at = local + i * THREADS;
         tile_a[at_a + at / TILE_K8 * PITCH_A + lane] = next_a[i];

@@ -49,8 +49,8 @@ pub enum Transform {
     /// Nothing.
     None,
     /// Each gathered element is the first tap of a 3x3 kernel, whose taps lie so many source
-    /// elements apart, `[height, width]`. Dim 0 counts the [`WINOGRAD_POSITIONS`] products that
-    /// `shaders/lib/winograd.glsl` takes them for.
+    /// elements apart, `[height, width]`. Dims are `[c_in, 36, c_out]`: dim 1 counts the
+    /// [`WINOGRAD_POSITIONS`] products that `shaders/conv2d_winograd.comp` takes them for.
     Winograd([i64; 2]),
 }
 
@@ -101,12 +101,12 @@ impl Pack {
             high += reach.max(0);
         }
         if let Transform::Winograd(taps) = self.transform {
-            let whole = self.dims.first() == Some(&WINOGRAD_POSITIONS)
-                && self.valid.first() == Some(&WINOGRAD_POSITIONS)
-                && self.strides.first() == Some(&0);
+            let whole = self.dims.len() == 3
+                && (self.dims[1], self.valid[1]) == (WINOGRAD_POSITIONS, WINOGRAD_POSITIONS)
+                && self.strides[1] == 0;
             if !whole || self.element != Element::F32 {
                 return Err(Error::internal(
-                    "pack: dim 0 is not Winograd's products in 32 bits",
+                    "pack: dim 1 of three is not Winograd's products in 32 bits",
                 ));
             }
             for stride in taps {
@@ -129,7 +129,7 @@ impl Pack {
     /// `source` has passed [`Pack::validate`].
     pub fn write(&self, source: &[u8], first: u64, out: &mut [u8]) {
         if let Transform::Winograd(taps) = self.transform {
-            return self.write_winograd(taps, source, first, out);
+            return winograd::write(self, taps, source, first, out);
         }
         match (self.source, self.element) {
             // The same bytes: most weights.
@@ -149,30 +149,6 @@ impl Pack {
             (from, Element::I32) => {
                 self.gather(first, out, |at| read_int(from, source, at).to_le_bytes());
             }
-        }
-    }
-
-    /// A product of all kernels after the other.
-    fn write_winograd(&self, taps: [i64; 2], source: &[u8], mut first: u64, mut out: &mut [u8]) {
-        let reach: [isize; 9] = std::array::from_fn(|tap| {
-            let (row, column) = ((tap / 3) as i64, (tap % 3) as i64);
-            (row * taps[0] + column * taps[1]) as isize
-        });
-        let plane = self.numel().unwrap_or(0) / u64::from(WINOGRAD_POSITIONS);
-        while !out.is_empty() && plane > 0 {
-            let product = first / plane;
-            let left = usize::try_from(4 * ((product + 1) * plane - first)).unwrap_or(usize::MAX);
-            let (now, later) = out.split_at_mut(left.min(out.len()));
-            let coefficients = winograd::coefficients(product);
-            self.gather(first, now, |at| {
-                let mut sum = 0.0;
-                for (c, step) in coefficients.iter().zip(reach) {
-                    let tap = read_float(self.source, source, at.wrapping_add_signed(step));
-                    sum += c * f64::from(tap);
-                }
-                (sum as f32).to_le_bytes()
-            });
-            (first, out) = ((product + 1) * plane, later);
         }
     }
 

@@ -196,7 +196,7 @@ fn winograd_of(kernel: &[f64; 9]) -> [f64; 36] {
     })
 }
 
-/// [c_out = 5, c_in = 3, 3, 3] -> [36][3 padded to 4][5 padded to 8], in any chunks.
+/// [c_out = 5, c_in = 3, 3, 3] -> [3 padded to 4][36][5 padded to 8], in any chunks.
 #[test]
 fn winograd_of_every_kernel() {
     let (c_out, c_in) = (5usize, 3usize);
@@ -207,15 +207,15 @@ fn winograd_of_every_kernel() {
     let mut pack = Pack {
         source: DType::F32,
         element: Element::F32,
-        dims: vec![36, 4, 8],
-        valid: vec![36, 3, 5],
-        strides: vec![0, 9, 27],
+        dims: vec![4, 36, 8],
+        valid: vec![3, 36, 5],
+        strides: vec![9, 0, 27],
         offset: 0,
         transform: Transform::Winograd([3, 1]),
     };
     let got = run(&pack, &source);
     for (at, &x) in got.iter().enumerate() {
-        let (position, c, o) = (at / 32, at / 8 % 4, at % 8);
+        let (c, position, o) = (at / 288, at / 8 % 36, at % 8);
         let want = match c < c_in && o < c_out {
             true => {
                 let kernel = &values[(o * c_in + c) * 9..][..9];
@@ -243,6 +243,6 @@ fn winograd_of_every_kernel() {
     let length = source.len() as u64;
     assert!(pack.validate(length).is_ok());
     assert!(pack.validate(length - 1).is_err());
-    pack.dims[0] = 35;
+    pack.dims[1] = 35;
     assert!(pack.validate(length).is_err());
 }

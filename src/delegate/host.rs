@@ -181,7 +181,7 @@ fn copy(from: &[u8], to: &mut [u8], length: usize) -> Result<()> {
 }
 
 /// Less than this is copied sooner than a thread starts.
-const PART_BYTES: usize = 1 << 20;
+const PART_BYTES: usize = 512 << 10;
 
 /// Does `work` on parts of dense elements, of `F` bytes here and `T` there, which lie alike.
 fn dense_parts<const F: usize, const T: usize>(

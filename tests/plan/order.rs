@@ -14,7 +14,7 @@ fn order(plan: &ConvPlan) -> (u32, u32) {
         ConvAlgorithm::Implicit { parts, .. } => (1, parts),
         ConvAlgorithm::Pointwise => (2, 1),
         ConvAlgorithm::Depthwise => (3, 1),
-        ConvAlgorithm::Winograd { .. } => (4, 1),
+        ConvAlgorithm::Winograd { parts, .. } => (4, parts),
     }
 }
 
@@ -32,7 +32,7 @@ fn the_budget_never_sets_the_order_of_sums() {
         let limits = DeviceLimits {
             class: [DeviceClass::Cpu, DeviceClass::Discrete][random.int(0, 1) as usize],
             images: DeviceImages(Arc::new(FakeImages::random(&mut random))),
-            ..DeviceLimits::minimum()
+            ..super::winograd::gpu()
         };
         let more = Options {
             workspace_bytes: any_options(&mut random).workspace_bytes,

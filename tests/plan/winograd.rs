@@ -1,14 +1,17 @@
-//! When Winograd is chosen, and what its chunks obey.
+//! When Winograd is chosen, and in how many parts.
 
 use super::{budget, geometry, number, Random, CONSTANT};
-use etvk::ops::conv2d::plan::{tiles, MAX_TILES};
 use etvk::ops::conv2d::{plan_conv2d, ConvAlgorithm, ConvGeometry, ConvPlan, WeightSource};
 use etvk::options::{ConvChoice, Options};
 use etvk::tensor::{DeviceClass, DeviceLimits, Element};
 
-fn gpu() -> DeviceLimits {
+/// A device that its workgroups fit.
+pub(super) fn gpu() -> DeviceLimits {
     DeviceLimits {
         class: DeviceClass::Discrete,
+        max_workgroup_invocations: 1024,
+        max_workgroup_size: [1024, 1024, 64],
+        max_shared_memory_bytes: 48 << 10,
         ..DeviceLimits::minimum()
     }
 }
@@ -79,7 +82,8 @@ fn gpus_take_it_for_plain_kernels_of_many_constant_channels() {
         is_winograd(&plan.expect("a good geometry"))
     };
     let (constant, computed) = (CONSTANT, WeightSource::Computed);
-    assert!(taken(constant, Element::F32, DeviceClass::Integrated));
+    assert!(taken(constant, Element::F32, DeviceClass::Discrete));
+    assert!(!taken(constant, Element::F32, DeviceClass::Integrated));
     assert!(!taken(constant, Element::F32, DeviceClass::Cpu));
     assert!(!taken(constant, Element::F16, DeviceClass::Discrete));
     assert!(!taken(computed, Element::F32, DeviceClass::Discrete));
@@ -118,52 +122,60 @@ fn asked_for_where_it_cannot_be_it_gives_way_and_says_why() {
         stride: [2, 2],
         ..g
     };
-    let plan = plan(&strided, &gpu(), &options);
-    assert!(!is_winograd(&plan));
-    assert!(
-        plan.reason
-            .starts_with("winograd asked, but not a plain 3x3"),
-        "{}",
-        plan.reason
-    );
+    let small = DeviceLimits {
+        max_workgroup_invocations: 128,
+        ..gpu()
+    };
+    for (g, limits, why) in [
+        (strided, gpu(), "winograd asked, but not a plain 3x3"),
+        (g, small, "winograd asked, but its workgroups exceed"),
+    ] {
+        let plan = plan(&g, &limits, &options);
+        assert!(!is_winograd(&plan));
+        assert!(plan.reason.starts_with(why), "{}", plan.reason);
+    }
 }
 
+/// Parts fill an H100, and their sums stay within 4 MiB: the layers of tests/bench/README.md.
 #[test]
-fn chunks() {
-    let chunk = |g: &ConvGeometry, workspace_bytes| {
-        let plan = plan(g, &gpu(), &budget(workspace_bytes));
+fn parts() {
+    let of = |channels, size, workspace_bytes| {
+        let g = ConvGeometry {
+            c_in: channels,
+            c_out: channels,
+            h_in: size,
+            w_in: size,
+            ..geometry()
+        };
+        let plan = plan(&g, &gpu(), &budget(workspace_bytes));
         match plan.algorithm {
-            ConvAlgorithm::Winograd { tiles } => (tiles, plan.workspace_bytes),
+            ConvAlgorithm::Winograd { parts, together } => (parts, together, plan.workspace_bytes),
             other => panic!("{other:?}: {}", plan.reason),
         }
     };
-    // 32 x 32 tiles, each of 36 * (64 + 64) floats: 18432 bytes.
-    let g = geometry();
-    assert_eq!(chunk(&g, 16 << 20), (512, 512 * 18_432));
-    assert_eq!(chunk(&g, 1024 * 18_432), (1024, 1024 * 18_432));
-    assert_eq!(chunk(&g, 16 * 18_432), (16, 16 * 18_432));
-    assert_eq!(chunk(&g, 16 * 18_432 - 1), (0, 0));
-    assert_eq!(chunk(&g, 0), (0, 0));
-    // The last row and column of tiles are ragged; few chunks may be small.
-    let small = ConvGeometry {
-        h_in: 13,
-        w_in: 5,
-        ..g
-    };
-    assert_eq!(chunk(&small, 16 << 20).0, 8);
-    assert_eq!(chunk(&small, 3 * 18_432).0, 3);
+    let sums = |channels: u64, size: u64| 4 * channels * size * size;
+    let (d, e, f) = (sums(128, 56), sums(256, 28), sums(512, 14));
+    for budget in [16 << 20, 4 << 20] {
+        assert_eq!(of(64, 256, budget), (1, true, 0));
+        assert_eq!(of(256, 128, budget), (1, true, 0));
+        assert_eq!(of(128, 56, budget), (2, true, 2 * d));
+        assert_eq!(of(256, 28, budget), (4, true, 4 * e));
+        assert_eq!(of(512, 14, budget), (8, true, 8 * f));
+    }
+    assert_eq!(of(128, 56, 2 * d), (2, true, 2 * d));
+    assert_eq!(of(128, 56, 2 * d - 1), (2, false, 0));
+    assert_eq!(of(64, 256, 0), (1, true, 0));
 }
 
-/// Budget and image size never decide whether it is taken; every chunk obeys the budget and the
-/// device.
+/// Budget and image size never decide whether it is taken; sums obey the budget and the device.
 #[test]
-fn only_the_weight_decides_and_chunks_stay_within_limits() {
+fn only_the_weight_decides_and_sums_stay_within_limits() {
     let seed = std::env::var("ETVK_TEST_SEED").map_or(40_111, |s| s.parse().expect("a number"));
     let mut random = Random::new(seed);
-    let (mut taken, mut chunked, mut serial) = (0u32, 0u32, 0u32);
+    let (mut taken, mut together, mut in_turn) = (0u32, 0u32, 0u32);
     for round in 0..40_000 {
         let g = ConvGeometry {
-            c_in: number(&mut random, 300),
+            c_in: number(&mut random, 600),
             c_out: number(&mut random, 300),
             ..geometry()
         };
@@ -172,13 +184,14 @@ fn only_the_weight_decides_and_chunks_stay_within_limits() {
         limits.class =
             [DeviceClass::Discrete, DeviceClass::Cpu][usize::from(random.int(0, 7) == 0)];
         limits.max_storage_buffer_range_bytes = 1 << random.int(16, 32);
-        limits.storage_buffer_alignment_bytes = 1 << random.int(4, 12);
+        limits.max_workgroup_invocations = 64 << random.int(0, 4);
+        limits.max_shared_memory_bytes = (16 << 10) << random.int(0, 2);
         let mut first = None;
         for _ in 0..4 {
             let g = ConvGeometry {
                 n: number(&mut random, 3),
-                h_in: number(&mut random, 300),
-                w_in: number(&mut random, 300),
+                h_in: number(&mut random, 100),
+                w_in: number(&mut random, 100),
                 padding: [number(&mut random, 4), number(&mut random, 4)],
                 ..g
             };
@@ -197,48 +210,36 @@ fn only_the_weight_decides_and_chunks_stay_within_limits() {
                 || format!("ETVK_TEST_SEED={seed}, round {round}: {g:?} {options:?} {plan:?}");
             let same = *first.get_or_insert(is_winograd(&plan)) == is_winograd(&plan);
             assert!(same, "{}", what());
-            let ConvAlgorithm::Winograd { tiles: chunk } = plan.algorithm else {
+            let used = plan.workspace_bytes;
+            assert!(used <= options.workspace_bytes, "{}", what());
+            let algorithm = plan.algorithm;
+            let ConvAlgorithm::Winograd {
+                parts,
+                together: beside,
+            } = algorithm
+            else {
                 continue;
             };
             taken += 1;
-            assert!(
-                plan.workspace_bytes <= options.workspace_bytes,
-                "{}",
-                what()
-            );
-            assert!(limits.max_workgroup_count[2] >= 36, "{}", what());
-            assert_eq!(chunk == 0, plan.workspace_bytes == 0, "{}", what());
-            let in_all = u64::from(g.n)
-                * u64::from(g.h_out().div_ceil(4))
-                * u64::from(g.w_out().div_ceil(4));
-            let bytes = |tiles: u64, c: u32| tiles * 144 * u64::from(c).next_multiple_of(4);
-            assert!(
-                bytes(1, g.c_in) * u64::from(g.c_out).next_multiple_of(4)
-                    <= limits.max_storage_buffer_range_bytes,
-                "{}",
-                what()
-            );
-            if chunk == 0 {
-                serial += 1;
-                continue;
+            let quads = u64::from(g.c_in).div_ceil(4);
+            let per_part = quads.div_ceil(parts.into());
+            assert!(u64::from(parts - 1) * per_part < quads, "empty: {}", what());
+            assert!(parts <= limits.max_workgroup_count[2], "{}", what());
+            let row = u64::from(g.c_out).next_multiple_of(4);
+            let sums = 4 * u64::from(parts) * row * g.pixels_out();
+            match parts > 1 && beside {
+                true => assert!(used >= sums, "{}", what()),
+                false => assert_eq!(used, 0, "{}", what()),
             }
-            chunked += 1;
-            let all = u32::try_from(in_all).expect("an output within 32 bits");
-            assert!(tiles(all, chunk).len() as u64 <= MAX_TILES, "{}", what());
-            super::covers(all, chunk, &what);
-            let [v, m] = [g.c_in, g.c_out].map(|c| bytes(chunk.into(), c));
-            assert!(v + m <= plan.workspace_bytes, "{}", what());
-            assert!(
-                v.max(m) <= limits.max_storage_buffer_range_bytes,
-                "{}",
-                what()
-            );
-            assert!(plan.moved_bytes >= 2 * (bytes(in_all, g.c_in) + bytes(in_all, g.c_out)));
+            assert!(used <= limits.max_storage_buffer_range_bytes, "{}", what());
+            assert!(parts == 1 || sums <= (4 << 20) + 256, "{}", what());
+            together += u32::from(parts > 1 && beside);
+            in_turn += u32::from(parts > 1 && !beside);
         }
     }
     // The generator must reach each of them.
     assert!(
-        taken > 5_000 && chunked > 3_000 && serial > 1_000,
-        "{taken} {chunked} {serial}"
+        taken > 5_000 && together > 500 && in_turn > 500,
+        "{taken} {together} {in_turn}"
     );
 }

@@ -79,7 +79,10 @@ impl Conv2d {
             ConvAlgorithm::Implicit { parts, pixels_tile } => {
                 operands.implicit_parts(program, parts, pixels_tile, plan.workspace_bytes)?
             }
-            ConvAlgorithm::Winograd { tiles } => operands.winograd(program, self.weight, tiles)?,
+            ConvAlgorithm::Winograd { parts, together } => {
+                let how = (parts, together);
+                operands.winograd(program, self.weight, how, plan.workspace_bytes)?
+            }
             ConvAlgorithm::Im2col {
                 h_out_tile,
                 w_out_tile,

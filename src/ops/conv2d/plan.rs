@@ -5,7 +5,7 @@ mod geometry;
 mod scratch;
 mod winograd;
 
-pub(super) use winograd::{winograd_tiles, WinogradSpace};
+pub(super) use winograd::{quads_per_part, regions as winograd_regions, WinogradTile};
 
 pub use geometry::{tiles, ConvGeometry};
 
@@ -44,9 +44,12 @@ pub enum ConvAlgorithm {
     /// against f64 over the largest output: 3.3e-6 at 512 channels. A tile that holds a NaN, an
     /// infinity or an overflow is computed again from the definition.
     Winograd {
-        /// Tiles of 4x4 outputs, counted over the batch, whose transforms lie in the workspace
-        /// together, at most; chunks are balanced. 0: one kernel without workspace, the same bits.
-        tiles: u32,
+        /// Parts that the inputs are summed in. Shape and device decide, never the budget: it sets
+        /// rounding.
+        parts: u32,
+        /// Whether the sums of all parts lie in the workspace together; otherwise one part after
+        /// the other is added where the output lies.
+        together: bool,
     },
 }
 
@@ -70,7 +73,7 @@ pub struct ConvPlan {
     pub algorithm: ConvAlgorithm,
     /// Bytes of the shared workspace that it uses; never above the budget.
     pub workspace_bytes: u64,
-    /// Predicted device memory traffic: every operand once, columns and transforms twice.
+    /// Predicted device memory traffic: every operand once, columns twice.
     pub moved_bytes: u64,
     /// Why this algorithm.
     pub reason: String,
@@ -156,7 +159,12 @@ pub fn plan_conv2d(
         ConvAlgorithm::Implicit { parts, pixels_tile } => candidates
             .sums_bytes(parts, pixels_tile.into())
             .unwrap_or(0),
-        ConvAlgorithm::Winograd { tiles } => candidates.winograd_bytes(tiles).unwrap_or(0),
+        ConvAlgorithm::Winograd {
+            parts: parts @ 2..,
+            together: true,
+        } => candidates
+            .sums_bytes(parts, geometry.pixels_out())
+            .unwrap_or(0),
         _ => 0,
     };
     Ok(ConvPlan {
@@ -389,10 +397,7 @@ impl Candidates<'_> {
                 let columns = g.columns_per_pixel().saturating_mul(g.pixels_out());
                 (columns.saturating_mul(2), g.elements_weight())
             }
-            ConvAlgorithm::Winograd { tiles } => (
-                self.winograd_transforms(tiles),
-                self.winograd_weight_elements(),
-            ),
+            ConvAlgorithm::Winograd { .. } => (0, self.winograd_weight_elements()),
             _ => (0, g.elements_weight()),
         };
         scratch

@@ -35,6 +35,8 @@ pub(super) struct Tile {
     /// Columns in fours, or in matrices.
     pub(super) thread_n4: u32,
     pub(super) units: Units,
+    /// Steps of K in shared memory: the second is filled while the first is multiplied.
+    pub(super) buffers: u32,
 }
 
 /// When a GPU is busy, and when K is worth cutting: measured on an H200 of 132 processors.
@@ -65,7 +67,7 @@ const MATRICES: Rule = Rule {
     enough: 200,
     few: 112,
     max_parts: 8,
-    good_parts: 4,
+    good_parts: 8,
     short_k: 2048,
 };
 
@@ -77,7 +79,7 @@ const LONG_K_TILE_M: u32 = 64;
 
 /// Sums of all parts stay within this, so that budgets down to it cost nothing. Measured on an H200:
 /// more than 8 parts of 28x28x256 gain nothing, and two tiles of them take 1.4 times as long as one.
-const MAX_SUMS_BYTES: u64 = 4 << 20;
+pub(super) const MAX_SUMS_BYTES: u64 = 4 << 20;
 
 const fn tile(tile_m: u32, tile_n4: u32, tile_k4: u32, thread_m: u32, thread_n4: u32) -> Tile {
     Tile {
@@ -87,25 +89,27 @@ const fn tile(tile_m: u32, tile_n4: u32, tile_k4: u32, thread_m: u32, thread_n4:
         thread_m,
         thread_n4,
         units: Units::Invocations,
+        buffers: 2,
     }
 }
 
-const fn matrices(tile: Tile) -> Tile {
+const fn matrices(tile: Tile, buffers: u32) -> Tile {
     Tile {
         units: Units::Matrices,
+        buffers,
         ..tile
     }
 }
 
 /// For fp16 on matrix units, largest first, each with the workgroups that it wants: where there are
-/// fewer, the next keeps more processors busy. Measured on an H200 with shared steps of 16 to 128 of
-/// K and 4 to 16 subgroups: tests/bench/README.md has the layers.
+/// fewer, the next keeps more processors busy. Measured on an H100 with shared steps of 16 to 128 of
+/// K and 4 to 16 subgroups of 16x16 to 64x64 sums: tests/bench/README.md has the layers.
 const MATRIX_TILES: [(Tile, u64); 5] = [
-    (matrices(tile(128, 32, 4, 4, 2)), 256),
-    (matrices(tile(128, 16, 8, 2, 2)), 256),
-    (matrices(tile(64, 16, 16, 2, 2)), 128),
-    (matrices(tile(32, 16, 16, 1, 2)), 128),
-    (matrices(tile(32, 8, 16, 1, 1)), 112),
+    (matrices(tile(128, 32, 8, 4, 4), 2), 256),
+    (matrices(tile(128, 16, 16, 4, 2), 1), 256),
+    (matrices(tile(64, 16, 16, 2, 2), 2), 128),
+    (matrices(tile(32, 16, 16, 1, 2), 2), 128),
+    (matrices(tile(32, 8, 16, 1, 1), 2), 112),
 ];
 
 /// Largest first: the more outputs share a load, the fewer loads. The last fits every device.
@@ -149,17 +153,6 @@ impl Tile {
             .find(|tile| tile.workgroups(g) >= tile.rule().enough)
             .or_else(|| tiles.iter().find(|tile| tile.fills(g)));
         busy.map_or(TILES[TILES.len() - 1], |tile| **tile)
-    }
-
-    /// For the products of Winograd's transforms, whose K is never cut. Measured on an H200 for 16
-    /// to 820 rows: large tiles gain 6% for a K of 64, small ones 10 to 35% for longer ones.
-    pub(super) fn choose_unsplit(g: &ConvGeometry, limits: &DeviceLimits) -> Self {
-        let large = TILES[0];
-        let busy = g.k() <= 64 && large.workgroups(g) >= large.rule().enough;
-        match busy && large.fits(g, limits) {
-            true => large,
-            false => TILES[TILES.len() - 1],
-        }
     }
 
     fn fits(&self, g: &ConvGeometry, limits: &DeviceLimits) -> bool {
@@ -254,13 +247,15 @@ impl Tile {
     fn shared_bytes(self) -> u32 {
         match self.units {
             Units::Invocations => {
-                2 * 16 * (self.tile_m * (self.tile_k4 + 1) + self.tile_k4 * 4 * self.tile_n4)
+                let a = self.tile_m * (self.tile_k4 + 1);
+                let b = self.tile_k4 * 4 * self.tile_n4;
+                16 * self.buffers * (a + b)
             }
             Units::Matrices => {
                 let a = self.tile_m * (self.tile_k4 / 2 + 1);
                 let b = self.tile_k4 * 4 * (self.tile_n4 / 2 + 1);
                 let sums = self.local_size() / 32 * 16 * 5;
-                16 * (2 * (a + b) + sums)
+                16 * (self.buffers * (a + b) + sums)
             }
         }
     }
@@ -352,7 +347,7 @@ mod tests {
         assert_eq!(chosen(&geometry(64, 128, 256, 3)), (128, 128, 1));
         assert_eq!(chosen(&geometry(128, 128, 56, 3)), (32, 64, 1));
         assert_eq!(chosen(&geometry(256, 256, 28, 3)), (64, 64, 4));
-        assert_eq!(chosen(&geometry(512, 512, 14, 3)), (32, 64, 4));
+        assert_eq!(chosen(&geometry(512, 512, 14, 3)), (64, 64, 7));
         assert_eq!(chosen(&geometry(256, 256, 128, 3)), (128, 128, 1));
         assert_eq!(chosen(&geometry(256, 64, 56, 1)), (32, 32, 1));
         assert_eq!(chosen(&geometry(512, 2048, 7, 1)), (32, 32, 1));

@@ -45,7 +45,7 @@ pub(super) fn depthwise(g: &ConvGeometry) -> Result<Form> {
     ]))
 }
 
-/// `[36][c_in padded to 4][c_out padded to 4]` of a constant: the right operands of Winograd's
+/// `[c_in padded to 4][36][c_out padded to 4]` of a constant: the right operands of Winograd's
 /// products.
 pub(super) fn winograd(
     program: &mut ProgramBuilder<'_>,
@@ -61,9 +61,9 @@ pub(super) fn winograd(
     let pack = Pack {
         source: program.graph().tensor(weight)?.dtype,
         element: Element::F32,
-        dims: vec![WINOGRAD_POSITIONS, padded(g.c_in)?, padded(g.c_out)?],
-        valid: vec![WINOGRAD_POSITIONS, g.c_in, g.c_out],
-        strides: vec![0, source[1], source[0]],
+        dims: vec![padded(g.c_in)?, WINOGRAD_POSITIONS, padded(g.c_out)?],
+        valid: vec![g.c_in, WINOGRAD_POSITIONS, g.c_out],
+        strides: vec![source[1], 0, source[0]],
         offset: 0,
         transform: Transform::Winograd([source[2], source[3]]),
     };

@@ -1,29 +1,14 @@
 //! The GEMM that gathers its left operand, and the sum of its parts.
 
 use super::super::tile::{Sums, Tile, Units};
-use super::{words_of, ConvGeometry, Operands};
+use super::{words_of, Operands};
 use crate::builder::{Bind, DispatchDesc, ProgramBuilder};
 use crate::error::Result;
 use crate::ops::copy::LINE_LOCAL_SIZE;
-use crate::ops::gemm::Finish;
 use crate::program::{Access, BufferId};
 use crate::shader::Shader;
-use crate::tensor::{Element, Tensor, CHANNEL_PACK};
+use crate::tensor::{Tensor, CHANNEL_PACK};
 use std::ops::Range;
-
-/// A GEMM that gathers its left operand, all but where its results go.
-pub(super) struct Gathered<'a> {
-    pub(super) g: &'a ConvGeometry,
-    pub(super) element: Element,
-    /// Whether its tile may count on K being summed in parts.
-    pub(super) may_split: bool,
-    /// The image, channels-packed.
-    pub(super) x: Bind,
-    /// As [`super::weights::grouped`] packs it.
-    pub(super) weight: Bind,
-    pub(super) bias: bool,
-    pub(super) finish: &'a Finish,
-}
 
 impl Operands<'_> {
     /// One dispatch that writes the output. Returns the number of dispatches.
@@ -35,7 +20,7 @@ impl Operands<'_> {
     ) -> Result<u32> {
         let pixels = 0..self.g.pixels_out();
         let mut desc = self.gather(program, parts, sums, &pixels)?;
-        desc.bindings.extend(self.finished(&pixels));
+        desc.bindings.extend(self.finished(Access::Write, &pixels));
         program.dispatch(desc)?;
         Ok(1)
     }
@@ -65,80 +50,8 @@ impl Operands<'_> {
         Ok((tile_count, 2 * tile_count))
     }
 
+    /// The GEMM of `pixels`, whose left operand is gathered; results are bound behind what is bound here.
     fn gather(
-        &self,
-        program: &ProgramBuilder<'_>,
-        parts: u32,
-        sums: Sums,
-        pixels: &Range<u64>,
-    ) -> Result<DispatchDesc> {
-        let gathered = Gathered {
-            g: self.g,
-            element: self.x.element,
-            may_split: true,
-            x: Bind::read(&self.x),
-            weight: Bind::read(&self.weight),
-            bias: self.bias.is_some(),
-            finish: &self.finish,
-        };
-        gathered.gemm(program, parts, sums, pixels)
-    }
-
-    /// Where finished `pixels` go, and what finishes them.
-    pub(super) fn finished(&self, pixels: &Range<u64>) -> [Bind; 4] {
-        let row = self.c_out_packed() * self.y.element.size_bytes();
-        let or_x = |tensor: &Option<Tensor>| Bind::read(tensor.as_ref().unwrap_or(&self.x));
-        [
-            Bind::range(
-                self.y.buffer,
-                Access::Write,
-                pixels.start * row..pixels.end * row,
-            ),
-            or_x(&self.bias),
-            or_x(&self.finish.slope),
-            or_x(&self.finish.residual),
-        ]
-    }
-
-    fn add_parts(
-        &self,
-        program: &mut ProgramBuilder<'_>,
-        parts: u32,
-        sums: BufferId,
-        pixels: &Range<u64>,
-    ) -> Result<()> {
-        let quads = self.c_out_packed() / u64::from(CHANNEL_PACK);
-        let count = quads * (pixels.end - pixels.start);
-        let mut push = words_of(&[
-            quads * pixels.start,
-            count,
-            parts.into(),
-            quads,
-            self.g.c_out.into(),
-        ])?;
-        push.extend(self.finish.push());
-        let mut bindings = vec![Bind::whole(sums, Access::Read), Bind::read(&self.weight)];
-        bindings.extend(self.finished(pixels));
-        let mut spec = vec![1, u32::from(self.bias.is_some())];
-        spec.extend(self.finish.spec());
-        program.dispatch(DispatchDesc {
-            shader: if self.half() {
-                Shader::Conv2dPartsF16
-            } else {
-                Shader::Conv2dPartsF32
-            },
-            local_size: [LINE_LOCAL_SIZE, 1, 1],
-            spec,
-            push,
-            bindings,
-            workgroups: program.line(count, LINE_LOCAL_SIZE)?,
-        })
-    }
-}
-
-impl Gathered<'_> {
-    /// The GEMM of `pixels`; results are bound behind what is bound here.
-    pub(super) fn gemm(
         &self,
         program: &ProgramBuilder<'_>,
         parts: u32,
@@ -147,10 +60,8 @@ impl Gathered<'_> {
     ) -> Result<DispatchDesc> {
         let g = self.g;
         let packed = |channels: u32| u64::from(channels).next_multiple_of(CHANNEL_PACK.into());
-        let tile = match self.may_split {
-            true => Tile::choose(g, self.element, program.limits()),
-            false => Tile::choose_unsplit(g, program.limits()),
-        };
+        let element = self.x.element;
+        let tile = Tile::choose(g, element, program.limits());
         let aligned = g.group_in() % CHANNEL_PACK == 0;
         let vectors = match g.k_channels() % CHANNEL_PACK == 0 {
             true if aligned => 1,
@@ -165,7 +76,7 @@ impl Gathered<'_> {
         if sums == Sums::Parts {
             spec.extend([0; 4]);
         } else {
-            spec.push(self.bias.into());
+            spec.push(self.bias.is_some().into());
             spec.extend(self.finish.spec());
         }
         spec.extend([tile.tile_m, tile.tile_n4, tile.tile_k4, tile.thread_n4]);
@@ -174,7 +85,7 @@ impl Gathered<'_> {
         if tile.units == Units::Matrices {
             let whole = g.k_channels() % 8 == 0 && g.group_in() % 8 == 0;
             let rows = g.group_out().next_multiple_of(CHANNEL_PACK) % 8 == 0;
-            spec.extend([u32::from(whole), rows.into()]);
+            spec.extend([u32::from(whole), rows.into(), tile.buffers]);
         }
         let mut push = words_of(&[
             pixels.start,
@@ -202,12 +113,60 @@ impl Gathered<'_> {
             Sums::Whole | Sums::Serial => g.groups,
         };
         Ok(DispatchDesc {
-            shader: tile.shader(self.element, sums),
+            shader: tile.shader(element, sums),
             local_size: [tile.local_size(), 1, 1],
             spec,
             push,
-            bindings: vec![self.x.clone(), self.weight.clone()],
+            bindings: vec![Bind::read(&self.x), Bind::read(&self.weight)],
             workgroups: [x, y, z],
+        })
+    }
+
+    /// Where finished `pixels` go, and what finishes them.
+    pub(super) fn finished(&self, access: Access, pixels: &Range<u64>) -> [Bind; 4] {
+        let row = self.c_out_packed() * self.y.element.size_bytes();
+        let or_x = |tensor: &Option<Tensor>| Bind::read(tensor.as_ref().unwrap_or(&self.x));
+        [
+            Bind::range(self.y.buffer, access, pixels.start * row..pixels.end * row),
+            or_x(&self.bias),
+            or_x(&self.finish.slope),
+            or_x(&self.finish.residual),
+        ]
+    }
+
+    /// Adds the sums of `parts` parts of `pixels` in the order of the parts, and finishes them.
+    pub(super) fn add_parts(
+        &self,
+        program: &mut ProgramBuilder<'_>,
+        parts: u32,
+        sums: BufferId,
+        pixels: &Range<u64>,
+    ) -> Result<()> {
+        let quads = self.c_out_packed() / u64::from(CHANNEL_PACK);
+        let count = quads * (pixels.end - pixels.start);
+        let mut push = words_of(&[
+            quads * pixels.start,
+            count,
+            parts.into(),
+            quads,
+            self.g.c_out.into(),
+        ])?;
+        push.extend(self.finish.push());
+        let mut bindings = vec![Bind::whole(sums, Access::Read), Bind::read(&self.weight)];
+        bindings.extend(self.finished(Access::Write, pixels));
+        let mut spec = vec![1, u32::from(self.bias.is_some())];
+        spec.extend(self.finish.spec());
+        program.dispatch(DispatchDesc {
+            shader: if self.half() {
+                Shader::Conv2dPartsF16
+            } else {
+                Shader::Conv2dPartsF32
+            },
+            local_size: [LINE_LOCAL_SIZE, 1, 1],
+            spec,
+            push,
+            bindings,
+            workgroups: program.line(count, LINE_LOCAL_SIZE)?,
         })
     }
 }

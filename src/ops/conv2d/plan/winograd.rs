@@ -1,91 +1,144 @@
-//! Winograd's F(4x4, 3x3), in chunks of tiles whose transforms fit the budget.
+//! Winograd's F(4x4, 3x3), one kernel that keeps its transforms in shared memory.
 //!
-//! Its sums round otherwise than all others, so weight, element type, kind of device and the largest
-//! image decide whether it is taken, never budget or the image's present size. That also means one
-//! form of the weight for all input sizes. The budget decides how many tiles go together; where it holds too few, a kernel
-//! that needs no workspace computes the same bits.
+//! Its sums round otherwise than all others, so weight, element type, device and the largest image
+//! decide whether it is taken, never budget or the image's present size. That also means one form of
+//! the weight for all input sizes. The budget decides where the sums of parts of the inputs lie.
 
-use super::{Candidates, Choice, ConvAlgorithm, WeightSource, MAX_TILES, WORKSPACE_ALIGN_BYTES};
+use super::{Candidates, Choice, ConvAlgorithm, WeightSource};
 use crate::constant::WINOGRAD_POSITIONS;
+use crate::ops::conv2d::tile::MAX_SUMS_BYTES;
 use crate::ops::conv2d::ConvGeometry;
 use crate::tensor::{DeviceClass, DeviceLimits, Element, CHANNEL_PACK, MAX_ELEMENTS};
-use std::ops::Range;
 
 /// With fewer inputs or outputs the transforms, whose work grows with `c_in + c_out`, take longer
 /// than what the products save, which grows with `c_in * c_out`.
 const WINOGRAD_MIN_CHANNELS: u32 = 32;
 
-/// Of fewer multiply-adds at the largest image, three dispatches and a weight four times as large
-/// take longer than one of an implicit GEMM. On an H200: 64 channels at 56x56, 128 at 28x28, 256 at
-/// 14x14 and 512 at 7x7, 2^27 each, do; 128 at 56x56 and 256 at 28x28, 2^29, take two thirds.
+/// Of fewer multiply-adds at the largest image, an implicit GEMM takes as long with a weight a quarter
+/// as large. On an H100 64 channels at 56x56, 128 at 28x28, 256 at 14x14 and 512 at 7x7, 2^27 each,
+/// take 21 microseconds by it; 128 at 56x56 and 256 at 28x28, 2^29, take 1.5 times as long.
 const WINOGRAD_MIN_MACS: u64 = 1 << 28;
 
-/// The kernel without workspace transforms the input once for every four outputs. Chunks of fewer
-/// tiles than this take longer still, unless there are few of them: three dispatches of little work
-/// for each.
-const MIN_CHUNK_TILES: u64 = 16;
-const FEW_CHUNKS: u64 = 16;
+/// Outputs of a workgroup in each direction: 4x4 tiles of 4x4.
+const REGION: u32 = 16;
 
-/// Outputs of a tile in each direction.
-const TILE: u32 = 4;
+/// So many workgroups keep the 132 processors of an H100 busy, one each: fewer sum the inputs in parts.
+const ENOUGH_WORKGROUPS: u64 = 128;
 
-/// Where a chunk's transforms lie in the workspace.
-pub(crate) struct WinogradSpace {
-    /// Of the input: `[tile][36][c_in padded to 4]`.
-    pub(crate) v_bytes: Range<u64>,
-    /// Of the output: `[tile][36][c_out padded to 4]`.
-    pub(crate) m_bytes: Range<u64>,
+/// From so many large workgroups on they are faster than small ones, which fill the processors better.
+const LARGE_MIN_WORKGROUPS: u64 = 96;
+
+/// A part of fewer quads of inputs costs more in sums and in the first loads than it gains.
+const MIN_QUADS_PER_PART: u64 = 8;
+
+/// Work of one workgroup and of one invocation of `conv2d_winograd.comp`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WinogradTile {
+    /// Quads of output channels of a workgroup.
+    n4: u32,
+    /// Of an invocation.
+    thread_n4: u32,
+    /// Products of an invocation, of 36.
+    positions: u32,
+    /// Quads of output channels whose products meet in shared memory together.
+    pass_n4: u32,
 }
 
-impl WinogradSpace {
-    /// For `tiles` tiles; `None` when that overflows.
-    pub(crate) fn new(g: &ConvGeometry, limits: &DeviceLimits, tiles: u64) -> Option<Self> {
-        let align = descriptor_align(limits);
-        let of = |channels| tiles.checked_mul(row(channels))?.checked_mul(4);
-        let v_end = of(g.c_in)?;
-        let m_start = v_end.checked_next_multiple_of(align)?;
-        let m_end = m_start
-            .checked_add(of(g.c_out)?)?
-            .checked_next_multiple_of(WORKSPACE_ALIGN_BYTES)?;
-        Some(Self {
-            v_bytes: 0..v_end,
-            m_bytes: m_start..m_end,
+/// Largest first; the last needs the fewest invocations. Measured on an H100 against 8x4 tiles, and
+/// 2x to 4x as many sums per invocation: tests/bench/README.md.
+const TILES: [WinogradTile; 3] = [
+    WinogradTile {
+        n4: 16,
+        thread_n4: 1,
+        positions: 3,
+        pass_n4: 4,
+    },
+    WinogradTile {
+        n4: 8,
+        thread_n4: 2,
+        positions: 1,
+        pass_n4: 4,
+    },
+    WinogradTile {
+        n4: 8,
+        thread_n4: 1,
+        positions: 3,
+        pass_n4: 2,
+    },
+];
+
+impl WinogradTile {
+    /// The tile for the present size, which sets no rounding; `None` where none fits the device.
+    pub(crate) fn choose(g: &ConvGeometry, limits: &DeviceLimits) -> Option<Self> {
+        let mut fitting = TILES.iter().filter(|tile| tile.fits(limits));
+        let first = fitting.next()?;
+        let channels = first.n4 * CHANNEL_PACK;
+        let idle = g.c_out.next_multiple_of(channels) - g.c_out;
+        let busy = idle < channels / 2 && first.workgroups(g) >= LARGE_MIN_WORKGROUPS;
+        Some(*match busy {
+            true => first,
+            false => fitting.next().unwrap_or(first),
         })
+    }
+
+    fn fits(&self, limits: &DeviceLimits) -> bool {
+        self.local_size() <= limits.max_workgroup_invocations
+            && self.local_size() <= limits.max_workgroup_size[0]
+            && self.shared_bytes() <= limits.max_shared_memory_bytes
+    }
+
+    /// Workgroups of one part.
+    pub(crate) fn workgroups(&self, g: &ConvGeometry) -> u64 {
+        let blocks = g.c_out.div_ceil(self.n4 * CHANNEL_PACK);
+        regions(g)
+            .map(u64::from)
+            .into_iter()
+            .fold(u64::from(g.n), u64::saturating_mul)
+            .saturating_mul(blocks.into())
+    }
+
+    pub(crate) fn local_size(self) -> u32 {
+        WINOGRAD_POSITIONS / self.positions * 2 * (self.n4 / self.thread_n4)
+    }
+
+    /// As the shader declares it: pixels and two sets of transforms, or products.
+    fn shared_bytes(self) -> u32 {
+        let main = 18 * 23 + 2 * 4 * (36 * 4 + 2);
+        let products = 36 * self.pass_n4 * 4 * 5;
+        16 * main.max(products)
+    }
+
+    /// The shader's specialization constants of it.
+    pub(crate) fn spec(self) -> [u32; 4] {
+        [self.n4, self.thread_n4, self.positions, self.pass_n4]
     }
 }
 
-fn descriptor_align(limits: &DeviceLimits) -> u64 {
-    limits
-        .storage_buffer_alignment_bytes
-        .max(WORKSPACE_ALIGN_BYTES)
+/// Regions of one image, `[height, width]`.
+pub(crate) fn regions(g: &ConvGeometry) -> [u32; 2] {
+    [g.h_out(), g.w_out()].map(|extent| extent.div_ceil(REGION))
 }
 
-/// Tiles of one image, `[height, width]`.
-pub(crate) fn winograd_tiles(g: &ConvGeometry) -> [u32; 2] {
-    [g.h_out(), g.w_out()].map(|extent| extent.div_ceil(TILE))
+fn quads(channels: u32) -> u64 {
+    u64::from(channels).div_ceil(CHANNEL_PACK.into())
 }
 
-/// Elements of all positions of a tile.
-fn row(channels: u32) -> u64 {
-    let padded = u64::from(channels).next_multiple_of(CHANNEL_PACK.into());
-    padded * u64::from(WINOGRAD_POSITIONS)
-}
-
-fn tiles_in_all(g: &ConvGeometry) -> u64 {
-    let [h, w] = winograd_tiles(g).map(u64::from);
-    h.saturating_mul(w).saturating_mul(g.n.into())
+/// Quads of inputs in each part but the last.
+pub(crate) fn quads_per_part(g: &ConvGeometry, parts: u32) -> u64 {
+    quads(g.c_in).div_ceil(u64::from(parts).max(1))
 }
 
 impl Candidates<'_> {
-    /// Where the planner takes it unasked. CPUs gain nothing: their vectors hold a few channels,
-    /// and transforms take as many operations as they save.
+    /// Where the planner takes it unasked. CPUs gain nothing: their vectors hold a few channels, and
+    /// transforms take as many operations as they save. An invocation has 64 sums and more, which
+    /// GPUs of phones may not have the registers for: it was measured on a large GPU only.
     pub(super) fn winograd_unasked(&self) -> bool {
         let g = self.geometry;
         let most_macs = match self.weight {
             WeightSource::Constant { most_outputs } => most_outputs.saturating_mul(g.k()),
             WeightSource::Computed => 0,
         };
-        self.limits.class != DeviceClass::Cpu
+        self.limits.class == DeviceClass::Discrete
             && g.c_in >= WINOGRAD_MIN_CHANNELS
             && g.c_out >= WINOGRAD_MIN_CHANNELS
             && most_macs >= WINOGRAD_MIN_MACS
@@ -103,82 +156,52 @@ impl Candidates<'_> {
         if self.element != Element::F32 {
             return Err("fp16 would not hold its transforms".into());
         }
-        if WINOGRAD_POSITIONS > self.limits.max_workgroup_count[2] {
-            return Err(format!("{WINOGRAD_POSITIONS} groups exceed the device"));
-        }
         let weight = self.winograd_weight_elements();
         let most = MAX_ELEMENTS.min(self.limits.max_storage_buffer_range_bytes / 4);
         if weight > most {
             return Err(format!("its weight would have {weight} elements"));
         }
-        let all = tiles_in_all(g);
-        let (tiles, how) = match self.winograd_chunk(all) {
-            Ok(tiles) if tiles == all => (tiles, "no chunks".into()),
-            Ok(tiles) => {
-                let chunks = all.div_ceil(tiles.max(1));
-                (tiles, format!("{chunks} chunks fit the budget"))
-            }
-            Err(why) => (0, format!("no workspace: {why}")),
+        let Some(tile) = WinogradTile::choose(g, self.limits) else {
+            return Err("its workgroups exceed the device".into());
         };
-        let tiles = u32::try_from(tiles).unwrap_or(0);
-        let reason = format!("3x3, {all} tiles of 4x4: Winograd, {how}");
-        Ok((ConvAlgorithm::Winograd { tiles }, reason))
-    }
-
-    /// Most of `all` tiles that fit the budget together, in chunks of nearly equal size.
-    fn winograd_chunk(&self, all: u64) -> Result<u64, String> {
-        let g = self.geometry;
+        let parts = self.winograd_parts(tile);
+        let sums_bytes = match parts {
+            1 => Some(0),
+            _ => self.sums_bytes(parts, g.pixels_out()),
+        };
         let most = self.most_bytes();
-        let range = self.limits.max_storage_buffer_range_bytes;
-        let range = range.min(4 * MAX_ELEMENTS);
-        let fits = |&tiles: &u64| {
-            WinogradSpace::new(g, self.limits, tiles).is_some_and(|space| {
-                let m_bytes = space.m_bytes.end - space.m_bytes.start;
-                space.m_bytes.end <= most && space.v_bytes.end.max(m_bytes) <= range
-            })
+        let most = most.min(self.limits.max_storage_buffer_range_bytes);
+        let together = sums_bytes.is_some_and(|bytes| bytes <= most);
+        let how = match (parts, together) {
+            (1, _) => "one kernel".into(),
+            (_, true) => format!("{parts} parts of the inputs"),
+            (_, false) => format!("{parts} parts of the inputs in turn: the budget holds no sums"),
         };
-        let tile = 4 * (row(g.c_in) + row(g.c_out));
-        let largest = 4 * row(g.c_in).max(row(g.c_out));
-        // Without alignment, and with the most of it.
-        let above = all.min(most / tile).min(range / largest);
-        let align = descriptor_align(self.limits) + WORKSPACE_ALIGN_BYTES;
-        let below = above
-            .saturating_sub(align.div_ceil(tile.min(largest)))
-            .max(1);
-        let Some(found) = (below..=above).rev().find(fits) else {
-            return Err(format!("a tile takes {tile} bytes, the budget is {most}"));
-        };
-        let chunks = all.div_ceil(found);
-        if chunks > MAX_TILES || found < MIN_CHUNK_TILES && chunks > FEW_CHUNKS {
-            return Err(format!("the budget gives {chunks} chunks of {found} tiles"));
-        }
-        Ok(all.div_ceil(chunks))
+        let reason = format!("3x3 in tiles of 4x4: Winograd, {how}");
+        Ok((ConvAlgorithm::Winograd { parts, together }, reason))
     }
 
-    pub(super) fn winograd_bytes(&self, tiles: u32) -> Option<u64> {
-        match tiles {
-            0 => Some(0),
-            _ => Some(
-                WinogradSpace::new(self.geometry, self.limits, tiles.into())?
-                    .m_bytes
-                    .end,
-            ),
-        }
+    /// Parts of the inputs that fill a large GPU, side by side; none is empty.
+    fn winograd_parts(&self, tile: WinogradTile) -> u32 {
+        let g = self.geometry;
+        let workgroups = tile.workgroups(g).max(1);
+        let sum_bytes = g.elements_out().saturating_mul(4).max(1);
+        let most = (quads(g.c_in) / MIN_QUADS_PER_PART)
+            .min(MAX_SUMS_BYTES / sum_bytes)
+            .min(self.limits.max_workgroup_count[2].into())
+            .max(1);
+        let wanted = (ENOUGH_WORKGROUPS / workgroups).clamp(1, most);
+        let per_part = quads(g.c_in).div_ceil(wanted).max(1);
+        u32::try_from(quads(g.c_in).div_ceil(per_part))
+            .unwrap_or(1)
+            .max(1)
     }
 
     pub(super) fn winograd_weight_elements(&self) -> u64 {
-        let inputs = u64::from(self.geometry.c_in).next_multiple_of(CHANNEL_PACK.into());
-        inputs.saturating_mul(row(self.geometry.c_out))
-    }
-
-    /// Elements that transforms write and read.
-    pub(super) fn winograd_transforms(&self, tiles: u32) -> u64 {
-        let g = self.geometry;
-        match tiles {
-            0 => 0,
-            _ => tiles_in_all(g)
-                .saturating_mul(row(g.c_in) + row(g.c_out))
-                .saturating_mul(2),
-        }
+        let packed = |channels| quads(channels).saturating_mul(CHANNEL_PACK.into());
+        let positions = u64::from(WINOGRAD_POSITIONS);
+        packed(self.geometry.c_in)
+            .saturating_mul(packed(self.geometry.c_out))
+            .saturating_mul(positions)
     }
 }
