@@ -37,7 +37,7 @@ layout(push_constant) uniform Push {
   uint alpha;
 };
 
-bool compared(int x, int y) {
+bool compared(const int x, const int y) {
   switch (FUNCTION) {
     case 11: return x == y;
     case 12: return x != y;
@@ -49,7 +49,7 @@ bool compared(int x, int y) {
 }
 
 // Numbers are BinaryFunction's in src/ops/binary.rs; comparisons and logic are not here.
-float on_float(float x, float y) {
+float on_float(const float x, const float y) {
   float scale = uintBitsToFloat(alpha);
   switch (FUNCTION) {
     case 0: return x + y * scale;
@@ -67,7 +67,7 @@ float on_float(float x, float y) {
   return fmod_exact(x, y);
 }
 
-int on_int(int x, int y) {
+int on_int(const int x, const int y) {
   switch (FUNCTION) {
     case 0: return x + y * int(alpha);
     case 1: return x - y * int(alpha);
@@ -85,7 +85,7 @@ int on_int(int x, int y) {
   return x ^ y;
 }
 
-bool logic(bool x, bool y) {
+bool logic(const bool x, const bool y) {
   return FUNCTION == 17 ? x && y : FUNCTION == 18 ? x || y : x != y;
 }
 

@@ -98,11 +98,15 @@ void main() {
       }
     }
   }
-  uvec4 channels = min(uvec4(quad * 4) + uvec4(0, 1, 2, 3), uvec4(channels_out - 1));
+  Finish finish = finish_of(quad * 4, channels_out);
+  uint at = (row * uint(w_out) + uint(ow_first)) * quads + quad;
   [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
-    int ow = ow_first + int(i);
-    if (ow < w_out) {
-      store_y((row * uint(w_out) + uint(ow)) * quads + quad, channels, sums[i]);
+    vec4 other = ow_first + int(i) < w_out ? residual_of(at + i * quads) : vec4(0.0);
+    sums[i] = finished(sums[i], finish, other);
+  }
+  [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
+    if (ow_first + int(i) < w_out) {
+      y4[at + i * quads] = STORAGE4(sums[i]);
     }
   }
 }

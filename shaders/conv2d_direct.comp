@@ -50,7 +50,7 @@ layout(constant_id = 8) const uint CHANNELS = 0;
 layout(constant_id = 9) const uint TRANSPOSED = 0;
 
 // Input position that output position `out_at` sees through kernel position `tap`; -1 for none.
-int position(int out_at, int tap, int stride, int padding, int dilation, int size) {
+int position(const int out_at, const int tap, const int stride, const int padding, const int dilation, const int size) {
   int at;
   if (TRANSPOSED != 0) {
     int far = out_at + padding - tap * dilation;
@@ -143,10 +143,16 @@ void main() {
       }
     }
   }
+  Finish finish = finish_of(quad * 4, c_out);
+  uint at = (row * uint(w_out) + uint(ow_first)) * quads + quad;
+  uint step = uint(step_w) * quads;
   [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
-    int ow = ow_first + int(i) * step_w;
-    if (ow < w_out) {
-      store_y((row * uint(w_out) + uint(ow)) * quads + quad, channels, sums[i]);
+    vec4 other = ow_first + int(i) * step_w < w_out ? residual_of(at + i * step) : vec4(0.0);
+    sums[i] = finished(sums[i], finish, other);
+  }
+  [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
+    if (ow_first + int(i) * step_w < w_out) {
+      y4[at + i * step] = STORAGE4(sums[i]);
     }
   }
 }

@@ -137,24 +137,35 @@ void main() {
       barrier();
     }
   }
-  [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
-    uint row = tile_row + i * THREADS_M + thread_row;
-    [[unroll]] for (uint j = 0; j < THREAD_N4; ++j) {
-      uint column4 = tile_column4 + j * THREADS_N + thread_column4;
-      if (row < pixel_end && column4 < columns4) {
 #ifdef SERIAL
-        vec4 sum = totals[i * THREAD_N4 + j];
-#else
-        vec4 sum = sums[i * THREAD_N4 + j];
+  [[unroll]] for (uint i = 0; i < PIXELS * THREAD_N4; ++i) {
+    sums[i] = totals[i];
+  }
 #endif
-        uint quad = (row * pixel_out + group * columns) / 4 + column4;
+  [[unroll]] for (uint j = 0; j < THREAD_N4; ++j) {
+    uint column4 = tile_column4 + j * THREADS_N + thread_column4;
+    if (column4 >= columns4) {
+      continue;
+    }
+    uint first_row = tile_row + thread_row;
+    uint row_quads = pixel_out >> 2;
+    uint at = first_row * row_quads + (group * columns >> 2) + column4;
 #ifdef PART
-        uint row_quads = pixel_out >> 2;
-        parts[(part * (pixel_end - pixel_first) - pixel_first) * row_quads + quad] = sum;
+    at += (part * (pixel_end - pixel_first) - pixel_first) * row_quads;
 #else
-        uint column = group * columns + column4 * 4;
-        uvec4 channels = min(uvec4(column) + uvec4(0, 1, 2, 3), uvec4(groups * columns - 1));
-        store_y(quad, channels, sum);
+    Finish finish = finish_of(group * columns + column4 * 4, groups * columns);
+    [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
+      uint row = first_row + i * THREADS_M;
+      vec4 other = row < pixel_end ? residual_of(at + i * THREADS_M * row_quads) : vec4(0.0);
+      sums[i * THREAD_N4 + j] = finished(sums[i * THREAD_N4 + j], finish, other);
+    }
+#endif
+    [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
+      if (first_row + i * THREADS_M < pixel_end) {
+#ifdef PART
+        parts[at + i * THREADS_M * row_quads] = sums[i * THREAD_N4 + j];
+#else
+        y4[at + i * THREADS_M * row_quads] = STORAGE4(sums[i * THREAD_N4 + j]);
 #endif
       }
     }

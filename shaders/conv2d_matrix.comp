@@ -67,13 +67,13 @@ shared vec4 tile_sum[SUBGROUPS_M * SUBGROUPS_N * SIDE * PITCH_SUM];
 
 #include "gather_load.glsl"
 
-uvec4 packed(f16vec4 low, f16vec4 high) {
+uvec4 packed(const f16vec4 low, const f16vec4 high) {
   return uvec4(packFloat2x16(low.xy), packFloat2x16(low.zw), packFloat2x16(high.xy),
                packFloat2x16(high.zw));
 }
 
 // Eight neighbours in K of the pixel that load `load` is of.
-uvec4 load_a8(uint load, uint group) {
+uvec4 load_a8(const uint load, const uint group) {
   if (EIGHTS_A != 0) {
     ivec2 at = ivec2(kh * dilation_h, kw * dilation_w);
     ivec2 p = corner[load] + at;
@@ -96,7 +96,7 @@ uvec4 load_a8(uint load, uint group) {
   return packed(low, high);
 }
 
-uvec4 load_b8(uint row, uint column8, uint group, uint columns4) {
+uvec4 load_b8(const uint row, const uint column8, const uint group, const uint columns4) {
   uvec4 value = uvec4(0);
   uint at = (group * k + row) * columns4 + column8 * 2;
   if (row < k && column8 * 2 < columns4) {
@@ -205,8 +205,19 @@ void main() {
     }
   }
   uint scratch = gl_SubgroupID * SIDE * PITCH_SUM;
-  [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
-    [[unroll]] for (uint j = 0; j < MATRICES_N; ++j) {
+  uint in_row = gl_SubgroupInvocationID / (SIDE / 4);
+  uint in_column4 = gl_SubgroupInvocationID % (SIDE / 4);
+  uint row_quads = pixel_out >> 2;
+  [[unroll]] for (uint j = 0; j < MATRICES_N; ++j) {
+    uint column4 = tile_column4 + sum_column / 4 + j * (SIDE / 4) + in_column4;
+    uint first_row = tile_row + sum_row + in_row;
+    uint at = first_row * row_quads + (group * columns >> 2) + column4;
+#ifdef PART
+    at += (part * (pixel_end - pixel_first) - pixel_first) * row_quads;
+#else
+    Finish finish = finish_of(group * columns + column4 * 4, groups * columns);
+#endif
+    [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
 #ifdef SERIAL
       coopMatStore(totals[i * MATRICES_N + j], tile_sum, scratch, PITCH_SUM,
                    gl_CooperativeMatrixLayoutRowMajor);
@@ -216,21 +227,15 @@ void main() {
 #endif
       controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared,
                      gl_SemanticsAcquireRelease);
-      [[unroll]] for (uint part_of = 0; part_of < 2; ++part_of) {
-        uint in_row = part_of * (SIDE / 2) + gl_SubgroupInvocationID / (SIDE / 4);
-        uint in_column4 = gl_SubgroupInvocationID % (SIDE / 4);
-        uint row = tile_row + sum_row + i * SIDE + in_row;
-        uint column4 = tile_column4 + sum_column / 4 + j * (SIDE / 4) + in_column4;
-        if (row < pixel_end && column4 < columns4) {
-          vec4 sum = tile_sum[scratch + in_row * PITCH_SUM + in_column4];
-          uint quad = (row * pixel_out + group * columns) / 4 + column4;
+      [[unroll]] for (uint half_of = 0; half_of < 2; ++half_of) {
+        uint rows = i * SIDE + half_of * (SIDE / 2);
+        if (first_row + rows < pixel_end && column4 < columns4) {
+          uint from = scratch + (in_row + half_of * (SIDE / 2)) * PITCH_SUM + in_column4;
+          uint quad = at + rows * row_quads;
 #ifdef PART
-          uint row_quads = pixel_out >> 2;
-          parts[(part * (pixel_end - pixel_first) - pixel_first) * row_quads + quad] = sum;
+          parts[quad] = tile_sum[from];
 #else
-          uint column = group * columns + column4 * 4;
-          uvec4 channels = min(uvec4(column) + uvec4(0, 1, 2, 3), uvec4(groups * columns - 1));
-          store_y(quad, channels, sum);
+          y4[quad] = STORAGE4(finished(tile_sum[from], finish, residual_of(quad)));
 #endif
         }
       }

@@ -34,6 +34,5 @@ void main() {
     sum += parts[part * count + id];
   }
   uint quad = first + id;
-  uvec4 channel = uvec4(quad % quads * 4) + uvec4(0, 1, 2, 3);
-  store_y(quad, min(channel, uvec4(channels - 1)), sum);
+  y4[quad] = STORAGE4(finished(sum, finish_of(quad % quads * 4, channels), residual_of(quad)));
 }

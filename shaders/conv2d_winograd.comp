@@ -104,7 +104,7 @@ shared vec4 mem[SHARED];
 
 // Three of the six rows of V = B^T d B, of one tile and one input: 0, 1, 2 or 5, 3, 4.
 const uint TRANSFORMS = 2 * 4 * T;
-void transform(uint id, uint v) {
+void transform(const uint id, const uint v) {
   bool second = id >= 4 * T;
   uint of_four = id % 32 / 8;
   uint tile = id % (4 * T) / 32 * 8 + id % 8;
@@ -151,7 +151,7 @@ void transform(uint id, uint v) {
 }
 
 // A^T of six products.
-vec4 output_points(float m0, float m1, float m2, float m3, float m4, float m5) {
+vec4 output_points(const float m0, const float m1, const float m2, const float m3, const float m4, const float m5) {
   float sum_p = m1 + m2;
   float difference_p = m1 - m2;
   float sum_q = m3 + m4;
@@ -160,12 +160,12 @@ vec4 output_points(float m0, float m1, float m2, float m3, float m4, float m5) {
               fma(P2 * P, difference_p, fma(Q2 * Q, difference_q, m5)));
 }
 
-bvec4 finite(vec4 value) {
+bvec4 finite(const vec4 value) {
   return lessThan(floatBitsToUint(value) & 0x7fffffffu, uvec4(0x7f800000u));
 }
 
 // Of inputs first.. before last.
-float from_the_definition(uint image, ivec2 at, uint channel, uint first, uint last) {
+float from_the_definition(const uint image, const ivec2 at, const uint channel, const uint first, const uint last) {
   uint row = (c_in + 3) / 4 * 4;
   float sum = 0.0;
   [[dont_unroll]] for (int tap = 0; tap < 9; ++tap) {
@@ -182,26 +182,30 @@ float from_the_definition(uint image, ivec2 at, uint channel, uint first, uint l
   return sum;
 }
 
-// Element `at` of the output, of `channel`, which exists.
-void store_one(uint at, uint channel, float sum) {
+// Element `at` of the output, whose channel has this bias and slope.
+float finished_one(const uint at, const float sum, const float bias_of, const float slope_of) {
 #ifdef PART
-  parts[at] = sum;
+  return sum;
 #else
+  float total = sum;
 #ifdef TURN
   if ((turn & 1) == 0) {
-    sum = y[at] + sum;
+    total = y[at] + sum;
   }
   if ((turn & 2) == 0) {
-    y[at] = sum;
-    return;
+    return total;
   }
 #endif
-  if (BIAS != 0) {
-    sum += bias[channel];
-  }
-  float slope_of = ACTIVATION == PRELU ? slope[channel] : 0.0;
   float other = RESIDUAL != 0 ? residual[at] : 0.0;
-  y[at] = epilogue(vec4(sum), vec4(slope_of), vec4(other)).x;
+  return epilogue(vec4(BIAS != 0 ? total + bias_of : total), vec4(slope_of), vec4(other)).x;
+#endif
+}
+
+void store_one(const uint at, const float value) {
+#ifdef PART
+  parts[at] = value;
+#else
+  y[at] = value;
 #endif
 }
 
@@ -352,12 +356,27 @@ void main() {
 #ifdef PART
       start += gl_WorkGroupID.z * part_size;
 #endif
+      float bias_of = 0.0;
+      float slope_of = 0.0;
+#ifndef PART
+      if (BIAS != 0) {
+        bias_of = bias[channel];
+      }
+      if (ACTIVATION == PRELU) {
+        slope_of = slope[channel];
+      }
+#endif
       if (usable) {
-        [[unroll]] for (uint j = 0; j < 4; ++j) {
-          [[unroll]] for (uint i = 0; i < 4; ++i) {
-            if (h + i < h_out && w + j < w_out) {
-              store_one(start + (i * w_out + j) * row4 * 4, channel, results[j][i]);
-            }
+        // All loads before all stores: see conv_finish.glsl.
+        [[unroll]] for (uint k = 0; k < 16; ++k) {
+          if (h + k / 4 < h_out && w + k % 4 < w_out) {
+            uint to_one = start + (k / 4 * w_out + k % 4) * row4 * 4;
+            results[k % 4][k / 4] = finished_one(to_one, results[k % 4][k / 4], bias_of, slope_of);
+          }
+        }
+        [[unroll]] for (uint k = 0; k < 16; ++k) {
+          if (h + k / 4 < h_out && w + k % 4 < w_out) {
+            store_one(start + (k / 4 * w_out + k % 4) * row4 * 4, results[k % 4][k / 4]);
           }
         }
       } else {
@@ -366,7 +385,8 @@ void main() {
           if (h + inside.x < h_out && w + inside.y < w_out) {
             ivec2 pixel = ivec2(h, w) + ivec2(inside);
             float sum = from_the_definition(image, pixel, column, first * 4, min(last * 4, c_in));
-            store_one(start + (inside.x * w_out + inside.y) * row4 * 4, channel, sum);
+            uint to_one = start + (inside.x * w_out + inside.y) * row4 * 4;
+            store_one(to_one, finished_one(to_one, sum, bias_of, slope_of));
           }
         }
       }

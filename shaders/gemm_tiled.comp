@@ -23,7 +23,7 @@ shared vec4 tile_a[TILE_K4 * 4 * PITCH_A];  // [k][row / 4]
 shared vec4 tile_b[TILE_K4 * 4 * TILE_N4];  // [k][column / 4]
 
 // Row `row` of A from `at`: 4 elements, zeros outside of the matrix.
-vec4 load_a_guarded(uint row, uint at) {
+vec4 load_a_guarded(const uint row, const uint at) {
   if (row >= m || at >= k) {
     return vec4(0.0);
   }

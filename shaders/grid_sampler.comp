@@ -23,7 +23,7 @@ INPUT(1, grid, GRID)
 OUTPUT(2, target, TARGET)
 
 // Mirrors x at low and high until it lies between.
-float reflect_into(float x, float low, float high) {
+float reflect_into(float x, const float low, const float high) {
   float span = high - low;
   if (span <= 0.0) {
     return 0.0;
@@ -36,7 +36,7 @@ float reflect_into(float x, float low, float high) {
 }
 
 // Grid coordinate to source position.
-float position(float x, int size) {
+float position(const float x, const int size) {
   bool corners = ALIGN_CORNERS == 1u;
   float last = float(size - 1);
   float at = corners ? (x + 1.0) * 0.5 * last : ((x + 1.0) * float(size) - 1.0) * 0.5;
@@ -51,7 +51,7 @@ float position(float x, int size) {
   return PADDING == ZEROS ? clamp(at, -2.0, last + 2.0) : clamp(at, 0.0, last);
 }
 
-float element(int plane, int y, int x) {
+float element(const int plane, const int y, const int x) {
   bool inside = y >= 0 && y < height_in && x >= 0 && x < width_in;
   return inside ? source_float(plane + y * source_strides[2] + x * source_strides[3]) : 0.0;
 }

@@ -46,7 +46,7 @@ layout(push_constant) uniform Push {
 int oh, ow;
 
 // First element of the pixel that kernel position `tap` sees; -1 outside of the image.
-int pixel_of(uint tap) {
+int pixel_of(const uint tap) {
   int h = oh * stride_h - padding_h + int(tap / kernel_w) * dilation_h;
   int w = ow * stride_w - padding_w + int(tap % kernel_w) * dilation_w;
   bool inside = h >= 0 && h < h_in && w >= 0 && w < w_in;
@@ -54,7 +54,7 @@ int pixel_of(uint tap) {
 }
 
 // Four neighbours in k, number `id` of all.
-void store_columns(uint id, vec4 value) {
+void store_columns(const uint id, const vec4 value) {
 #ifdef COLUMNS_IMAGE
   uint pixel = id / row4 % pixels;
   uint group = id / row4 / pixels;
@@ -71,7 +71,7 @@ void store_columns(uint id, vec4 value) {
 #endif
 }
 
-float element_of(uint k, uint group) {
+float element_of(const uint k, const uint group) {
   uint tap = k / k_channels;
   uint channel = k % k_channels;
   if (tap >= taps || channel >= group_in) {

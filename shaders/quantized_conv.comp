@@ -27,7 +27,7 @@ INPUT(3, bias, BIAS)
 OUTPUT(4, target, I32)
 
 // Where tap k of the result's position reads along one axis; negative: nowhere.
-int position(int at, int k, int stride, int padding, int dilation) {
+int position(const int at, const int k, const int stride, const int padding, const int dilation) {
   if (TRANSPOSED == 0u) {
     return at * stride - padding + k * dilation;
   }

@@ -27,13 +27,13 @@ OUTPUT(1, target, TARGET)
 #define STORE target_set_int
 #define LOWEST int(0x80000000u)
 #define HIGHEST 2147483647
-bool is_nan(int x) {
+bool is_nan(const int x) {
   return false;
 }
-bool equal(int a, int b) {
+bool equal(const int a, const int b) {
   return a == b;
 }
-bool less(int a, int b) {
+bool less(const int a, const int b) {
   return a < b;
 }
 #else
@@ -51,7 +51,7 @@ VALUE best;
 uint best_index;
 
 // NaN wins; then the larger (or smaller) value; then the first.
-void take(VALUE x, uint i) {
+void take(const VALUE x, const uint i) {
   if (KIND <= MEAN) {
     best += x;
     return;

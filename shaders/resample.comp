@@ -18,14 +18,14 @@ INPUT(0, source, SOURCE)
 OUTPUT(1, target, TARGET)
 
 // Source position of target position i.
-float position(int i, float scale) {
+float position(const int i, const float scale) {
   if (KIND == BILINEAR) {
     return max(scale * (float(i) + 0.5) - 0.5, 0.0);
   }
   return scale * float(i);
 }
 
-float element(int plane, int y, int x) {
+float element(const int plane, const int y, const int x) {
   return source_float(plane + y * source_strides[2] + x * source_strides[3]);
 }
 

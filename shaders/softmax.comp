@@ -18,7 +18,7 @@ OUTPUT(1, target, TARGET)
 shared float partial[ROWS_LIMIT];
 
 // Largest value (step 0) or sum (step 1) over the invocations of a row; all of them get it.
-float across(float x, uint step) {
+float across(float x, const uint step) {
   partial[row_slot()] = x;
   for (uint half_rows = gl_WorkGroupSize.y / 2u; half_rows > 0u; half_rows /= 2u) {
     barrier();

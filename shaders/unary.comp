@@ -29,12 +29,12 @@ layout(push_constant) uniform Push {
   uint b;
 };
 
-float clamped(float x, float low, float high) {
+float clamped(const float x, const float low, const float high) {
   return minimum(maximum(x, low), high);
 }
 
 // Numbers are UnaryFunction's in src/ops/unary.rs.
-float on_float(float x) {
+float on_float(const float x) {
   float p = uintBitsToFloat(a);
   float q = uintBitsToFloat(b);
   switch (FUNCTION) {
@@ -76,7 +76,7 @@ float on_float(float x) {
   return x;
 }
 
-int on_int(int x) {
+int on_int(const int x) {
   switch (FUNCTION) {
     case 0: return x < 0 ? 0 - x : x;
     case 1: return 0 - x;

@@ -17,8 +17,9 @@ pub fn parts(bytes: usize, part_bytes: usize) -> usize {
     most.min(MAX_THREADS).min(worth)
 }
 
-/// Does `work` on every one of `items`, on at most `threads` threads, the caller's among them. Where
-/// no further thread can be had, the caller's does all.
+/// Does `work` on every one of `items`, on at most `threads` threads, the caller's among them. Each
+/// starts the next one and then takes items, so that no one waits for all of them to start: that takes
+/// longer than copying a megabyte. Where no further thread can be had, those that there are do all.
 pub fn each<T: Send>(
     threads: usize,
     items: impl Iterator<Item = T> + Send,
@@ -28,21 +29,39 @@ pub fn each<T: Send>(
         items.for_each(work);
         return;
     }
-    let items = Mutex::new(items);
-    let next = || items.lock().ok().and_then(|mut items| items.next());
-    let run = || {
-        while let Some(item) = next() {
-            work(item);
+    let items = Mutex::new(Some(items));
+    // Threads that start when nothing is left start no others.
+    let next = || {
+        let mut guard = items.lock().ok()?;
+        let item = guard.as_mut()?.next();
+        if item.is_none() {
+            *guard = None;
+        }
+        item
+    };
+    let run = |first: Option<T>| {
+        let mut item = first;
+        while let Some(now) = item {
+            work(now);
+            item = next();
         }
     };
-    thread::scope(|scope| {
-        for _ in 1..threads {
-            if thread::Builder::new().spawn_scoped(scope, run).is_err() {
-                break;
-            }
-        }
-        run();
-    });
+    thread::scope(|scope| chain(scope, &next, &run, threads - 1));
+}
+
+/// Starts a thread that does the same with `more - 1`, and runs.
+fn chain<'scope, T: Send>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    next: &'scope (dyn Fn() -> Option<T> + Sync),
+    run: &'scope (dyn Fn(Option<T>) + Sync),
+    more: usize,
+) {
+    let first = next();
+    if first.is_some() && more > 0 {
+        let builder = thread::Builder::new();
+        let _alone = builder.spawn_scoped(scope, move || chain(scope, next, run, more - 1));
+    }
+    run(first);
 }
 
 #[cfg(test)]

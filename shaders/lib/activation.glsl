@@ -11,12 +11,12 @@ const uint TANH = 6u;
 const uint LEAKY_RELU = 7u;
 const uint PRELU = 8u;
 
-float clamp_or_nan(float x, float low, float high) {
+float clamp_or_nan(const float x, const float low, const float high) {
   return is_nan(x) ? x : min(max(x, low), high);
 }
 
 // `p` holds the bounds of CLAMP or the slope of LEAKY_RELU, `slope` that of PRELU.
-float activate_one(uint kind, float x, vec2 p, float slope) {
+float activate_one(const uint kind, const float x, const vec2 p, const float slope) {
   switch (kind) {
     case CLAMP: return clamp_or_nan(x, p.x, p.y);
     case SILU: return x * sigmoid(x);
@@ -30,7 +30,7 @@ float activate_one(uint kind, float x, vec2 p, float slope) {
   return x;
 }
 
-vec4 activate(uint kind, vec4 x, vec2 p, vec4 slope) {
+vec4 activate(const uint kind, const vec4 x, const vec2 p, const vec4 slope) {
   return vec4(activate_one(kind, x.x, p, slope.x), activate_one(kind, x.y, p, slope.y),
               activate_one(kind, x.z, p, slope.z), activate_one(kind, x.w, p, slope.w));
 }

@@ -17,7 +17,7 @@
 #ifdef COLUMNS_IMAGE
 // Row `row` of a matrix that starts at `first` along the last axis, with `width` rows along y where z
 // goes on behind them.
-COLUMNS_AT columns_row(uint first, uint row, uint width) {
+COLUMNS_AT columns_row(const uint first, const uint row, const uint width) {
 #ifdef TEXTURE2D
   return ivec2(0, int(first + row));
 #else

@@ -1,5 +1,6 @@
-// Storing four output channels of one pixel: bias and epilogue. For kernels that write whole quads
-// of a channels-packed output, pad lanes included.
+// Finishing four output channels of one pixel: bias and epilogue. For kernels that write whole quads
+// of a channels-packed output, pad lanes included. They load what finishes a quad before they store
+// anything: drivers cannot know that the output is none of these operands, and load anew.
 layout(constant_id = 3) const uint PIXELS = 1;
 layout(constant_id = 4) const uint BIAS = 0;
 layout(constant_id = 5) const uint ACTIVATION = 0;
@@ -13,18 +14,34 @@ layout(std430, set = 0, binding = 5) readonly buffer Residual { STORAGE4 residua
 
 #include "epilogue.glsl"
 
-// `channels`: the quad's channels, pad lanes replaced by a channel that exists.
-void store_y(uint quad, uvec4 channels, vec4 sum) {
-  vec4 slopes = vec4(0.0);
+// Of a quad's channels, whatever the pixel.
+struct Finish {
+  vec4 bias;
+  vec4 slope;
+};
+
+// Of channels first.. first + 3 of `count`; pad lanes have those of the last.
+Finish finish_of(const uint first, const uint count) {
+  uvec4 at = min(uvec4(first) + uvec4(0, 1, 2, 3), uvec4(count - 1));
+  Finish finish = Finish(vec4(0.0), vec4(0.0));
   if (BIAS != 0) {
-    sum += vec4(bias[channels.x], bias[channels.y], bias[channels.z], bias[channels.w]);
+    finish.bias = vec4(bias[at.x], bias[at.y], bias[at.z], bias[at.w]);
   }
   if (ACTIVATION == PRELU) {
-    slopes = vec4(slope[channels.x], slope[channels.y], slope[channels.z], slope[channels.w]);
+    finish.slope = vec4(slope[at.x], slope[at.y], slope[at.z], slope[at.w]);
   }
+  return finish;
+}
+
+// Quad `quad` of what is added to the output; not read, and 0, when RESIDUAL is 0.
+vec4 residual_of(const uint quad) {
   vec4 other = vec4(0.0);
   if (RESIDUAL != 0) {
     other = vec4(residual4[quad]);
   }
-  y4[quad] = STORAGE4(epilogue(sum, slopes, other));
+  return other;
+}
+
+vec4 finished(const vec4 sum, const Finish finish, const vec4 other) {
+  return epilogue(BIAS != 0 ? sum + finish.bias : sum, finish.slope, other);
 }

@@ -3,8 +3,8 @@
 #include "activation.glsl"
 
 // `residual` is not read, and 0, when RESIDUAL is 0; `slope` matters for PRELU only.
-vec4 epilogue(vec4 x, vec4 slope, vec4 residual) {
-  x = activate(ACTIVATION, x, vec2(activation_p, activation_q), slope);
+vec4 epilogue(const vec4 sum, const vec4 slope, const vec4 residual) {
+  vec4 x = activate(ACTIVATION, sum, vec2(activation_p, activation_q), slope);
   if (RESIDUAL != 0) {
     x += residual;
   }

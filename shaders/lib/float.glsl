@@ -2,60 +2,60 @@
 #define INF uintBitsToFloat(0x7f800000u)
 #define NAN uintBitsToFloat(0x7fc00000u)
 
-bool is_nan(float x) {
+bool is_nan(const float x) {
   return (floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u;
 }
 
-bool is_inf(float x) {
+bool is_inf(const float x) {
   return (floatBitsToUint(x) & 0x7fffffffu) == 0x7f800000u;
 }
 
-bool is_zero(float x) {
+bool is_zero(const float x) {
   return (floatBitsToUint(x) & 0x7fffffffu) == 0u;
 }
 
 // Integers in the order of the floats, denormals included; 0 and -0 are equal. Not for NaN.
-int ordered(float x) {
+int ordered(const float x) {
   int bits = floatBitsToInt(x);
   return bits < 0 ? int(0x80000000u) - bits : bits;
 }
 
-bool equal(float a, float b) {
+bool equal(const float a, const float b) {
   return !is_nan(a) && !is_nan(b) && ordered(a) == ordered(b);
 }
 
-bool less(float a, float b) {
+bool less(const float a, const float b) {
   return !is_nan(a) && !is_nan(b) && ordered(a) < ordered(b);
 }
 
 // NaN wins, as in torch.minimum, torch.maximum and clamp.
-float minimum(float a, float b) {
+float minimum(const float a, const float b) {
   if (is_nan(a) || is_nan(b)) {
     return NAN;
   }
   return ordered(a) < ordered(b) ? a : b;
 }
 
-float maximum(float a, float b) {
+float maximum(const float a, const float b) {
   if (is_nan(a) || is_nan(b)) {
     return NAN;
   }
   return ordered(a) > ordered(b) ? a : b;
 }
 
-float with_sign_of(float magnitude, float sign) {
+float with_sign_of(const float magnitude, const float sign) {
   return uintBitsToFloat((floatBitsToUint(magnitude) & 0x7fffffffu) | (floatBitsToUint(sign) & 0x80000000u));
 }
 
 // x * 2^n for n in [-252, 252].
-float scale_by_power(float x, int n) {
+float scale_by_power(const float x, const int n) {
   int half_n = n >> 1;
   return x * intBitsToFloat((half_n + 127) << 23) * intBitsToFloat((n - half_n + 127) << 23);
 }
 
 // a * b = returned + low exactly, without relying on a fused multiply-add: each half has 12 bits.
 // For magnitudes far from overflow and underflow.
-float product(float a, float b, out float low) {
+float product(const float a, const float b, out float low) {
   float a_high = uintBitsToFloat(floatBitsToUint(a) & 0xfffff000u);
   float b_high = uintBitsToFloat(floatBitsToUint(b) & 0xfffff000u);
   precise float a_low = a - a_high;
@@ -67,7 +67,7 @@ float product(float a, float b, out float low) {
 }
 
 // a + b = returned + low exactly, for |a| >= |b|.
-float sum(float a, float b, out float low) {
+float sum(const float a, const float b, out float low) {
   precise float high = a + b;
   precise float error = b - (high - a);
   low = error;

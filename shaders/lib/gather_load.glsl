@@ -7,7 +7,7 @@ int kh, kw;
 uint channel4;
 uint next_k4;
 
-void seek(uint k4) {
+void seek(const uint k4) {
   next_k4 = k4;
   int tap = int(k4 / quads_k);
   channel4 = k4 % quads_k;
@@ -16,7 +16,7 @@ void seek(uint k4) {
 }
 
 // `quads` of four further in K.
-void step_k4(uint quads) {
+void step_k4(const uint quads) {
   next_k4 += quads;
   channel4 += quads;
   while (VECTORS != 0 && channel4 >= quads_k) {
@@ -32,7 +32,7 @@ void advance() {
   step_k4(TILE_K4);
 }
 
-float element_of(uint load, uint at_k, uint group) {
+float element_of(const uint load, const uint at_k, const uint group) {
   uint tap = at_k / K_CHANNELS;
   ivec2 at = ivec2(tap / KERNEL_W, tap % KERNEL_W) * ivec2(dilation_h, dilation_w);
   ivec2 p = corner[load] + at;
@@ -43,7 +43,7 @@ float element_of(uint load, uint at_k, uint group) {
   return float(x[offset + group * group_in + at_k % K_CHANNELS]);
 }
 
-vec4 load_a(uint load, uint group) {
+vec4 load_a(const uint load, const uint group) {
   if (VECTORS == 0) {
     uint at_k = next_k4 * 4;
     return vec4(element_of(load, at_k, group), element_of(load, at_k + 1, group),
@@ -64,7 +64,7 @@ vec4 load_a(uint load, uint group) {
 }
 
 // Load `load` of this invocation is of pixel `row`.
-void place(uint load, uint row) {
+void place(const uint load, const uint row) {
   uint line = row / w_out;
   uint image = line / h_out;
   corner[load].x = int(line % h_out) * stride_h - padding_h;

@@ -60,34 +60,34 @@ layout(push_constant) uniform Push {
 #define A_ROW COLUMNS_AT
 
 // Start of row `row` of A. Offsets and distances of A count rows of columns along the last axis.
-A_ROW a_start(uint row) {
+A_ROW a_start(const uint row) {
   return columns_row(a_offset + gl_WorkGroupID.z * a_z, row, a_row);
 }
 
 // Elements at, ..., at + 3 of a row of A, all of them inside the row; `at` is a multiple of 4.
-vec4 load_a(A_ROW start, uint at) {
+vec4 load_a(A_ROW start, const uint at) {
   start.x = int(at >> 2);
   return imageLoad(a_image, start);
 }
 
-float load_a_single(A_ROW start, uint at) {
+float load_a_single(const A_ROW start, const uint at) {
   return load_a(start, at)[at & 3u];
 }
 
 // The last `count` < 4 elements of a row of A, then zeros: as im2col has padded it.
-vec4 load_a_tail(A_ROW start, uint at, uint count) {
+vec4 load_a_tail(const A_ROW start, const uint at, const uint count) {
   return load_a(start, at);
 }
 #else
 #define A_ROW uint
 
 // First element of row `row` of A.
-A_ROW a_start(uint row) {
+A_ROW a_start(const uint row) {
   return a_offset + gl_WorkGroupID.z * a_z + row * a_row;
 }
 
 // Elements at, ..., at + 3 of a row of A, all of them inside the row.
-vec4 load_a(A_ROW start, uint at) {
+vec4 load_a(const A_ROW start, uint at) {
   at += start;
   if (A_VECTORS != 0) {
     return vec4(a4[at >> 2]);
@@ -95,12 +95,12 @@ vec4 load_a(A_ROW start, uint at) {
   return vec4(a[at], a[at + 1], a[at + 2], a[at + 3]);
 }
 
-float load_a_single(A_ROW start, uint at) {
+float load_a_single(const A_ROW start, const uint at) {
   return float(a[start + at]);
 }
 
 // The last `count` < 4 elements of a row of A, then zeros: what lies behind a row may be NaN.
-vec4 load_a_tail(A_ROW start, uint at, uint count) {
+vec4 load_a_tail(const A_ROW start, uint at, const uint count) {
   at += start;
   vec4 x = vec4(0.0);
   x.x = float(a[at]);
@@ -115,11 +115,11 @@ vec4 load_a_tail(A_ROW start, uint at, uint count) {
 #endif
 
 // Columns 4 * column4.. of row `row` of B.
-vec4 load_b(uint row, uint column4) {
+vec4 load_b(const uint row, const uint column4) {
   return vec4(b4[((b_offset + gl_WorkGroupID.z * b_z + row * b_row) >> 2) + column4]);
 }
 
-void store_c(uint row, uint column, vec4 sum) {
+void store_c(const uint row, const uint column, const vec4 sum) {
   uint z = gl_WorkGroupID.z;
   // Columns beyond n read the last one: they are not stored, or land in pad lanes.
   uvec4 columns = min(uvec4(column) + uvec4(0, 1, 2, 3), uvec4(n - 1));

@@ -4,7 +4,7 @@
 #include "float.glsl"
 
 // e^r for |r| <= ln(2) / 2: 1e-9.
-float exp_reduced(float r) {
+float exp_reduced(const float r) {
   float p = 1.3934541e-3 + r * 1.989198e-4;
   p = 8.3333105e-3 + r * p;
   p = 4.1666456e-2 + r * p;
@@ -13,7 +13,7 @@ float exp_reduced(float r) {
   return 1.0 + (r + r * r * p);
 }
 
-float exp_exact(float x) {
+float exp_exact(const float x) {
   if (is_nan(x)) {
     return x;
   }
@@ -30,7 +30,7 @@ float exp_exact(float x) {
 }
 
 // x = mantissa * 2^exponent with the mantissa in [sqrt(1/2), sqrt(2)), for x > 0 and finite.
-float split_exponent(float x, out int exponent) {
+float split_exponent(const float x, out int exponent) {
   int bits = floatBitsToInt(x);
   exponent = 0;
   if (bits < 0x00800000) {
@@ -44,7 +44,7 @@ float split_exponent(float x, out int exponent) {
 }
 
 // ln(m) for m in [sqrt(1/2), sqrt(2)): 3e-9.
-float log_reduced(float m) {
+float log_reduced(const float m) {
   float f = m - 1.0;
   float p = -0.11483081 + f * 6.9713466e-2;
   p = 0.11687025 + f * p;
@@ -59,7 +59,7 @@ float log_reduced(float m) {
 }
 
 // Whether log is not a finite number there; `value` is then what it is.
-bool log_special(float x, out float value) {
+bool log_special(const float x, out float value) {
   value = 0.0;
   if (is_nan(x)) {
     value = x;
@@ -75,7 +75,7 @@ bool log_special(float x, out float value) {
   return true;
 }
 
-float log_exact(float x) {
+float log_exact(const float x) {
   float special;
   if (log_special(x, special)) {
     return special;
@@ -86,7 +86,7 @@ float log_exact(float x) {
   return value;
 }
 
-float log2_exact(float x) {
+float log2_exact(const float x) {
   float special;
   if (log_special(x, special)) {
     return special;
@@ -96,7 +96,7 @@ float log2_exact(float x) {
   return float(e) + m * 1.44269504;
 }
 
-float log10_exact(float x) {
+float log10_exact(const float x) {
   float special;
   if (log_special(x, special)) {
     return special;
@@ -108,12 +108,12 @@ float log10_exact(float x) {
 }
 
 // Both keep their relative precision at both ends.
-float sigmoid(float x) {
+float sigmoid(const float x) {
   float e = exp_exact(-abs(x));
   return x >= 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
 }
 
-float tanh_exact(float x) {
+float tanh_exact(const float x) {
   float magnitude = abs(x);
   if (is_nan(x)) {
     return x;
@@ -131,7 +131,7 @@ float tanh_exact(float x) {
 }
 
 // erfc(z) for z >= 0.89, relative 1e-7 besides the exponential's z^2 * 1e-7.
-float erfc_tail(float z) {
+float erfc_tail(const float z) {
   float t = 1.0 / (1.0 + 0.5 * z);
   float p = 6.5985858e-2 + t * 9.2237303e-3;
   p = -0.19393879 + t * p;
@@ -145,7 +145,7 @@ float erfc_tail(float z) {
 }
 
 // erf(x) / x for |x| <= 0.894: 7e-8.
-float erf_over_x(float x) {
+float erf_over_x(const float x) {
   float u = x * x;
   float p = -8.1876153e-4 + u * 8.5653912e-5;
   p = 5.2048857e-3 + u * p;
@@ -155,7 +155,7 @@ float erf_over_x(float x) {
   return 1.1283792 + u * p;
 }
 
-float erf_exact(float x) {
+float erf_exact(const float x) {
   if (is_nan(x)) {
     return x;
   }
@@ -167,7 +167,7 @@ float erf_exact(float x) {
 }
 
 // x times the normal distribution function of x.
-float gelu_exact(float x) {
+float gelu_exact(const float x) {
   float z = abs(x) * 0.70710678;
   if (is_nan(x) || z < 0.89) {
     return 0.5 * x * (1.0 + erf_exact(x * 0.70710678));
@@ -177,7 +177,7 @@ float gelu_exact(float x) {
 }
 
 // Its tanh approximation, as x * sigmoid: nothing overflows into infinity / infinity.
-float gelu_tanh(float x) {
+float gelu_tanh(const float x) {
   return x * sigmoid(1.59576912 * (x + 0.044715 * x * x * x));
 }
 
@@ -186,7 +186,7 @@ const uint TWO_OVER_PI[9] = uint[](
     0u, 0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu,
     0xdebbc561u);
 
-uint two_over_pi_bits(int first) {
+uint two_over_pi_bits(const int first) {
   int word = first >> 5;
   int shift = first & 31;
   uint high = TWO_OVER_PI[word];
@@ -195,7 +195,7 @@ uint two_over_pi_bits(int first) {
 
 // x = quadrant * pi / 2 + returned, |returned| <= pi / 4, for any finite x: 24 bits of x times the
 // 96 bits of 2 / pi that matter modulo 4.
-float reduce_quadrant(float x, out int quadrant) {
+float reduce_quadrant(const float x, out int quadrant) {
   float magnitude = abs(x);
   quadrant = 0;
   if (magnitude <= 0.785398) {
@@ -232,7 +232,7 @@ float reduce_quadrant(float x, out int quadrant) {
 }
 
 // sin and cos for |r| <= pi / 4: 4e-9 and 1e-9.
-float sin_reduced(float r) {
+float sin_reduced(const float r) {
   float u = r * r;
   float p = -1.9840087e-4 + u * 2.7249896e-6;
   p = 8.3333319e-3 + u * p;
@@ -240,7 +240,7 @@ float sin_reduced(float r) {
   return r + r * u * p;
 }
 
-float cos_reduced(float r) {
+float cos_reduced(const float r) {
   float u = r * r;
   float p = -1.3888302e-3 + u * 2.4547917e-5;
   p = 4.1666664e-2 + u * p;
@@ -248,7 +248,7 @@ float cos_reduced(float r) {
 }
 
 // sin(x + turns * pi / 2).
-float sin_shifted(float x, int turns) {
+float sin_shifted(const float x, const int turns) {
   if (is_nan(x) || is_inf(x)) {
     return NAN;
   }
@@ -259,7 +259,7 @@ float sin_shifted(float x, int turns) {
   return quadrant >= 2 ? -value : value;
 }
 
-float tan_exact(float x) {
+float tan_exact(const float x) {
   if (is_nan(x) || is_inf(x)) {
     return NAN;
   }
@@ -270,14 +270,14 @@ float tan_exact(float x) {
   return (quadrant & 1) == 0 ? s / c : -(c / s);
 }
 
-float sqrt_exact(float x) {
+float sqrt_exact(const float x) {
   if (is_nan(x) || is_zero(x)) {
     return x;
   }
   return x < 0.0 ? NAN : is_inf(x) ? x : sqrt(x);
 }
 
-float rsqrt_exact(float x) {
+float rsqrt_exact(const float x) {
   if (is_nan(x)) {
     return x;
   }

@@ -4,7 +4,7 @@ const uint NARROW_BOOL = 1u;
 const uint NARROW_U8 = 2u;
 const uint NARROW_I8 = 3u;
 
-int narrowed(int x) {
+int narrowed(const int x) {
   if (NARROW == NARROW_BOOL) {
     return x != 0 ? 1 : 0;
   }

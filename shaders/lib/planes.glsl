@@ -37,11 +37,11 @@ ivec4 plane_element(uint i) {
 }
 
 // Where the plane of `at` starts in the source.
-int source_plane(ivec4 at) {
+int source_plane(const ivec4 at) {
   return source_offset + at.x * source_strides[0] + at.y * source_strides[1];
 }
 
-int target_element(ivec4 at) {
+int target_element(const ivec4 at) {
   return target_offset + at.x * target_strides[0] + at.y * target_strides[1] + at.z * target_strides[2] +
          at.w * target_strides[3];
 }

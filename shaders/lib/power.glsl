@@ -1,13 +1,13 @@
 // Division, remainder and powers as C and PyTorch define them for floats and integers.
 #include "math.glsl"
 
-bool is_moderate(float x) {
+bool is_moderate(const float x) {
   uint e = (floatBitsToUint(x) >> 23) & 255u;
   return e > 67u && e < 187u;
 }
 
 // a / b as IEEE rounds it nearly always, so that whole quotients are whole: Vulkan allows 2.5 ULP.
-float quotient(float a, float b) {
+float quotient(const float a, const float b) {
   float q = a / b;
   if (!is_moderate(a) || !is_moderate(b) || !is_moderate(q)) {
     return q;
@@ -20,14 +20,14 @@ float quotient(float a, float b) {
 }
 
 // |x| = mantissa * 2^exponent with a mantissa below 2^24, for finite x.
-uint decode(float x, out int exponent) {
+uint decode(const float x, out int exponent) {
   uint bits = floatBitsToUint(x) & 0x7fffffffu;
   exponent = max(int(bits >> 23), 1) - 150;
   return (bits & 0x007fffffu) | (bits >= 0x00800000u ? 0x00800000u : 0u);
 }
 
 // The exact remainder with the sign of a: long division, 8 bits per step.
-float fmod_exact(float a, float b) {
+float fmod_exact(const float a, const float b) {
   if (is_nan(a) || is_nan(b) || is_inf(a) || is_zero(b)) {
     return NAN;
   }
@@ -57,7 +57,7 @@ float remainder_exact(float a, float b) {
   return !is_nan(r) && !is_zero(r) && (r < 0.0) != (b < 0.0) ? r + b : r;
 }
 
-float divide_floor(float a, float b) {
+float divide_floor(const float a, const float b) {
   if (is_zero(b) || is_nan(a) || is_nan(b)) {
     return a / b;
   }
@@ -77,14 +77,14 @@ float divide_floor(float a, float b) {
 }
 
 // Whether y is an odd integer.
-bool is_odd(float y) {
+bool is_odd(const float y) {
   float magnitude = abs(y);
   return magnitude < 16777216.0 && trunc(magnitude) == magnitude && (uint(magnitude) & 1u) == 1u;
 }
 
 // x^y for finite x > 0 and finite y. log2(x) is a sum of two floats: an error of 2^-24 in it would
 // be multiplied by up to 128.
-float power_positive(float x, float y) {
+float power_positive(const float x, const float y) {
   int e;
   float m = split_exponent(x, e);
   // s = (m - 1) / (m + 1) in two parts; ln(m) = 2 atanh(s).
@@ -128,7 +128,7 @@ float power_positive(float x, float y) {
   return scale_by_power(exp_reduced(r_e), int(max(n, -200.0)));
 }
 
-float power(float x, float y) {
+float power(const float x, const float y) {
   if (is_zero(y) || equal(x, 1.0)) {
     return 1.0;
   }
@@ -154,7 +154,7 @@ float power(float x, float y) {
 }
 
 // Integer division as C does it; dividing by 0 gives 0, which PyTorch refuses.
-int divide_trunc_int(int a, int b) {
+int divide_trunc_int(const int a, const int b) {
   if (b == 0) {
     return 0;
   }
@@ -162,11 +162,11 @@ int divide_trunc_int(int a, int b) {
   return b == -1 ? 0 - a : a / b;
 }
 
-int fmod_int(int a, int b) {
+int fmod_int(const int a, const int b) {
   return a - divide_trunc_int(a, b) * b;
 }
 
-int divide_floor_int(int a, int b) {
+int divide_floor_int(const int a, const int b) {
   int q = divide_trunc_int(a, b);
   int r = a - q * b;
   return b != 0 && r != 0 && (r < 0) != (b < 0) ? q - 1 : q;

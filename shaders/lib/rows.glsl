@@ -22,7 +22,7 @@ layout(push_constant) uniform Push {
 const uint ROWS_LIMIT = 128u;
 
 // x: element of the source, y: of the target.
-ivec2 row_start(uint row) {
+ivec2 row_start(const uint row) {
   ivec2 at = ivec2(source_offset, target_offset);
   uint rest = row;
   for (int d = int(OUTER_RANK) - 1; d > 0; --d) {
@@ -32,7 +32,7 @@ ivec2 row_start(uint row) {
   return at + int(rest) * ivec2(outer_source[0], outer_target[0]);
 }
 
-ivec2 row_element(uint i) {
+ivec2 row_element(const uint i) {
   ivec2 at = ivec2(0);
   uint rest = i;
   for (int d = int(INNER_RANK) - 1; d > 0; --d) {

@@ -104,10 +104,11 @@ impl Finish {
     }
 }
 
-/// Number and parameters of an activation, as `shaders/lib/activation.glsl` knows it.
+/// Number and parameters of an activation, as `shaders/lib/activation.glsl` knows it. None is a
+/// clamp without bounds, which changes nothing, NaN included: so a pipeline serves both.
 fn activation(step: Option<Fused>) -> (u32, [f32; 2]) {
     match step {
-        None | Some(Fused::Add { .. }) => (0, [0.0; 2]),
+        None | Some(Fused::Add { .. }) => (1, [f32::NEG_INFINITY, f32::INFINITY]),
         Some(Fused::Clamp { low, high }) => (1, [low, high]),
         Some(Fused::Silu) => (2, [0.0; 2]),
         Some(Fused::Sigmoid) => (3, [0.0; 2]),
