@@ -34,7 +34,8 @@ constexpr char kUsage[] =
   --repeat N         measured runs at most (50); at least 3, and none begins after --seconds
   --seconds S        (3)
   --warm MS          runs before that, in milliseconds (250)
-  --loads            also time loads that write and that read a pipeline cache
+  --loads            also time loads that write and that read a pipeline cache, and one on a device
+                     that was kept
   --driver-cache     let the driver keep compiled kernels on disk; off, so that loads are cold
 
 Times are medians in milliseconds, sizes MiB. GPU: all dispatches, from timestamps. inner: without

@@ -180,9 +180,14 @@ void load_with_cache(const Case& given, const BenchSettings& settings, const Bac
   std::remove(settings.cache.c_str());
   const ProgramFiles files = with_option(given.files, "pipeline_cache", settings.cache);
   row->set("load_new_cache_ms", Session(files, backend).load_ms());
-  const Session cached(files, backend);
-  row->set("load_cached_ms", cached.load_ms());
-  row->set("load_cached_phases", load_phases(delegate_reports(backend)));
+  {
+    const Session cached(files, backend);
+    row->set("load_cached_ms", cached.load_ms());
+    row->set("load_cached_phases", load_phases(delegate_reports(backend)));
+  }
+  { const Session keeps(with_option(files, "keep_device", "1"), backend); }
+  row->set("load_again_ms", Session(files, backend).load_ms());
+  etvk_release_devices();
   std::remove(settings.cache.c_str());
 }
 

@@ -24,7 +24,8 @@ struct BenchSettings {
 // milliseconds unless the name says otherwise:
 //   load_ms            the runtime's load of program and method; a device is opened in it
 //   load_new_cache_ms, load_cached_ms   the same, writing and then reading a pipeline cache
-//   load_phases, load_cached_phases   parts of the first and of the last of these, by the library
+//   load_again_ms      once more, where an earlier delegate asked to keep the device
+//   load_phases, load_cached_phases   parts of the first and of the third of these, by the library
 //   host_ms, host_least_ms   the runtime's execute: host memory to host memory
 //   set_inputs_ms      the runtime's own copy of the inputs, before it
 //   gpu_ms             all dispatches; null where the device has no timestamps

@@ -97,8 +97,8 @@ void add_peer(const Json& peers, Json* row) {
 }
 
 std::string table_head(bool with_peers) {
-  std::string line = format("%-28s %-16s %9s %9s %9s %9s %9s %9s %9s", "case", "algorithm", "load",
-                            "cached", "GPU", "inner", "host", "workspace", "driver");
+  std::string line = format("%-28s %-16s %7s %7s %7s %9s %9s %9s %9s %9s", "case", "algorithm",
+                            "load", "cached", "again", "GPU", "inner", "host", "workspace", "driver");
   if (with_peers) {
     line += format(" %9s %6s %6s", "best peer", "ratio", "host/");
   }
@@ -110,9 +110,10 @@ std::string table_line(const Json& row, bool with_peers) {
   if (!row["error"].is_null()) {
     return format("%-28s FAILED: ", name.c_str()) + row["error"].string() + "\n";
   }
-  std::string line = format("%-28s %-16s %9s %9s %9s %9s %9s %9s %9s", name.c_str(),
+  std::string line = format("%-28s %-16s %7s %7s %7s %9s %9s %9s %9s %9s", name.c_str(),
                             algorithm_of(row).c_str(), cell(row["load_ms"], 1).c_str(),
-                            cell(row["load_cached_ms"], 1).c_str(), cell(row["gpu_ms"], 4).c_str(),
+                            cell(row["load_cached_ms"], 1).c_str(),
+                            cell(row["load_again_ms"], 1).c_str(), cell(row["gpu_ms"], 4).c_str(),
                             cell(row["gpu_inner_ms"], 4).c_str(), cell(row["host_ms"], 3).c_str(),
                             mebibytes(row["workspace_bytes"]).c_str(),
                             mebibytes(row["driver_bytes"]).c_str());

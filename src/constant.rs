@@ -165,58 +165,116 @@ impl Pack {
     }
 
     /// Writes `get(source element)` for the destination elements `first..`, row after row: the
-    /// innermost dim is a loop without decisions.
+    /// innermost dim is a loop without decisions. Whole rows go together where they can: a weight's
+    /// rows are its outputs, which lie far apart, while neighbouring rows lie in one cache line.
     fn gather<const N: usize>(&self, first: u64, out: &mut [u8], get: impl Fn(usize) -> [u8; N]) {
-        let (Some((&width, outer)), Some(&valid), Some(&stride)) = (
+        let get = |at: i64| get(usize::try_from(at).unwrap_or(usize::MAX));
+        let (Some((&width, outer)), Some(&valid), Some((&stride, row_strides))) = (
             self.dims.split_last(),
             self.valid.last(),
-            self.strides.last(),
+            self.strides.split_last(),
         ) else {
             // A scalar.
             for slot in out.chunks_exact_mut(N) {
-                slot.copy_from_slice(&get(usize::try_from(self.offset).unwrap_or(usize::MAX)));
+                slot.copy_from_slice(&get(self.offset));
             }
             return;
         };
-        let (width, valid) = (width.max(1), valid.min(width));
-        let mut index = vec![0u32; outer.len()];
-        let row_of = first / u64::from(width);
-        let mut rest = row_of;
-        for (i, &extent) in index.iter_mut().zip(outer).rev() {
-            let extent = u64::from(extent).max(1);
-            *i = u32::try_from(rest % extent).unwrap_or(0);
-            rest /= extent;
-        }
-        let mut column = u32::try_from(first % u64::from(width)).unwrap_or(0);
-        let mut out = out.chunks_exact_mut(N);
-        while out.len() > 0 {
-            let inside = index.iter().zip(&self.valid).all(|(i, v)| i < v);
-            let row: i64 = index
-                .iter()
-                .zip(&self.strides)
-                .map(|(&i, &s)| i64::from(i).wrapping_mul(s))
-                .fold(self.offset, i64::wrapping_add);
-            let read = if inside { valid } else { 0 };
-            let mut at = row.wrapping_add(i64::from(column).wrapping_mul(stride));
-            for slot in out.by_ref().take((read.max(column) - column) as usize) {
-                slot.copy_from_slice(&get(usize::try_from(at).unwrap_or(usize::MAX)));
-                at = at.wrapping_add(stride);
-            }
-            let padded = width - read.max(column);
-            out.by_ref()
-                .take(padded as usize)
-                .for_each(|slot| slot.fill(0));
-            column = 0;
-            for (i, &extent) in index.iter_mut().zip(outer).rev() {
-                *i += 1;
-                if *i < extent {
-                    break;
+        let (width, valid) = (width.max(1) as usize, valid as usize);
+        let mut rows = Rows::new(outer, &self.valid, first / width as u64);
+        let mut column = (first % width as u64) as usize;
+        let mut out = out;
+        while out.len() >= N {
+            let left = out.len() / N;
+            // A row that is begun or does not end here goes alone.
+            let (count, whole) = match (column, left / width) {
+                (0, whole @ 1..) => (rows.together().min(whole), width),
+                _ => (1, left.min(width - column)),
+            };
+            let (now, later) = out.split_at_mut(count * whole * N);
+            let (inside, start) = (rows.inside(), rows.at(self.offset, row_strides));
+            let row_stride = row_strides.last().copied().unwrap_or(0);
+            let read = if inside { valid.min(column + whole) } else { 0 };
+            for c in column..read {
+                let mut at = start.wrapping_add((c as i64).wrapping_mul(stride));
+                for row in 0..count {
+                    now[(row * whole + c - column) * N..][..N].copy_from_slice(&get(at));
+                    at = at.wrapping_add(row_stride);
                 }
-                *i = 0;
+            }
+            for row in now.chunks_exact_mut(whole * N) {
+                row[(read.max(column) - column) * N..].fill(0);
+            }
+            out = later;
+            column += whole;
+            if column >= width {
+                column = 0;
+                rows.advance(count);
             }
         }
     }
 }
+
+/// Counts rows of the destination: an index of every dim but the innermost.
+struct Rows<'a> {
+    index: Vec<u32>,
+    extents: &'a [u32],
+    valid: &'a [u32],
+}
+
+impl<'a> Rows<'a> {
+    fn new(extents: &'a [u32], valid: &'a [u32], first: u64) -> Self {
+        let mut index = vec![0u32; extents.len()];
+        let mut rest = first;
+        for (i, &extent) in index.iter_mut().zip(extents).rev() {
+            let extent = u64::from(extent).max(1);
+            *i = u32::try_from(rest % extent).unwrap_or(0);
+            rest /= extent;
+        }
+        Self {
+            index,
+            extents,
+            valid,
+        }
+    }
+
+    /// Whether the source has the row.
+    fn inside(&self) -> bool {
+        self.index.iter().zip(self.valid).all(|(i, v)| i < v)
+    }
+
+    fn at(&self, offset: i64, strides: &[i64]) -> i64 {
+        self.index
+            .iter()
+            .zip(strides)
+            .map(|(&i, &s)| i64::from(i).wrapping_mul(s))
+            .fold(offset, i64::wrapping_add)
+    }
+
+    /// Rows from here on that differ in the innermost index alone, and are all inside or all not.
+    fn together(&self) -> usize {
+        let last = self.index.last().zip(self.extents.last());
+        let Some((&index, &extent)) = last else {
+            return 1;
+        };
+        let valid = self.valid.get(self.index.len() - 1).copied().unwrap_or(0);
+        let end = if index < valid { valid } else { extent };
+        (end.saturating_sub(index) as usize).clamp(1, ROWS_TOGETHER)
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        for (i, &extent) in self.index.iter_mut().zip(self.extents).rev() {
+            *i = i.saturating_add(count as u32);
+            if *i < extent {
+                return;
+            }
+            (*i, count) = (0, 1);
+        }
+    }
+}
+
+/// So many neighbours of 4 bytes lie in one cache line.
+const ROWS_TOGETHER: usize = 16;
 
 /// What a thread packs at least: less is done before it has started.
 const PART_BYTES: usize = 256 << 10;
