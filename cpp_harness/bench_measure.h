@@ -27,6 +27,7 @@ struct BenchSettings {
 //   load_again_ms      once more, where an earlier delegate asked to keep the device
 //   load_phases, load_cached_phases   parts of the first and of the third of these, by the library
 //   host_ms, host_least_ms   the runtime's execute: host memory to host memory
+//   host_parts         of a few more runs: to staging, the device's part, from staging
 //   set_inputs_ms      the runtime's own copy of the inputs, before it
 //   gpu_ms             all dispatches; null where the device has no timestamps
 //   gpu_inner_ms       without the copies between the host's layout and the device's

@@ -3,6 +3,7 @@
 pub mod host;
 mod kept;
 mod phases;
+mod ports;
 pub mod profile;
 mod report;
 
@@ -14,15 +15,17 @@ use crate::memory::{plan_memory, plan_memory_within, MemoryPlan};
 use crate::options::{Options, Profile};
 use crate::parse::parse;
 use crate::passes;
-use crate::program::{Port, PortKind, Program};
+use crate::program::{PortKind, Program};
 use crate::state;
-use crate::tensor::{DType, DeviceLimits};
+use crate::tensor::DeviceLimits;
 use crate::vk::{
     validation, Device, MemoryReport, Recording, Reserved, Session, Sharing, Terms, Timing,
 };
 use host::{HostTensor, HostTensorMut};
 use phases::Phases;
+use ports::{check_count, check_input, check_output, write_integer};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 /// Sets of input sizes whose commands are kept, the latest used first.
 const MAX_KEPT_SHAPES: usize = 16;
@@ -49,6 +52,19 @@ struct State {
     kept_outputs: usize,
     /// What was compiled, the current one first; never empty.
     kept: Vec<Compiled>,
+    /// The parts of the last run that went well.
+    last_run: Option<RunParts>,
+}
+
+/// How long the host took in a run, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct RunParts {
+    /// From the host's tensors to staging.
+    inputs_ms: f64,
+    /// Submission, and waiting for the device.
+    device_ms: f64,
+    /// From staging to the host's tensors.
+    outputs_ms: f64,
 }
 
 struct Compiled {
@@ -188,6 +204,7 @@ impl Delegate {
             session,
             kept_outputs: 0,
             kept: Vec::new(),
+            last_run: None,
         };
         let resized = Options {
             workspace_bytes: plan.workspace_bytes,
@@ -272,7 +289,12 @@ impl Delegate {
         outputs: &mut [HostTensorMut<'_>],
     ) -> Result<()> {
         let mut state = self.lock()?;
-        let State { session, kept, .. } = &mut *state;
+        let State {
+            session,
+            kept,
+            last_run,
+            ..
+        } = &mut *state;
         let Some(Compiled {
             program,
             plan,
@@ -290,6 +312,7 @@ impl Delegate {
         for (i, (tensor, port)) in outputs.iter().zip(&program.outputs).enumerate() {
             check_output(tensor, port).map_err(|e| e.context(format!("output {i}")))?;
         }
+        let begun = Instant::now();
         for (tensor, port) in inputs.iter().zip(&program.inputs) {
             if let PortKind::Tensor(buffer) = port.kind {
                 host::store(
@@ -299,7 +322,9 @@ impl Delegate {
                 )?;
             }
         }
+        let stored = Instant::now();
         watched(&self.device, session.run(program, plan, recording))?;
+        let ran = Instant::now();
         for (tensor, port) in outputs.iter_mut().zip(&program.outputs) {
             match port.kind {
                 PortKind::Tensor(buffer) => {
@@ -309,6 +334,12 @@ impl Delegate {
                 PortKind::Integer(n) => write_integer(tensor, n)?,
             }
         }
+        let ms = |from: Instant, to: Instant| to.duration_since(from).as_secs_f64() * 1e3;
+        *last_run = Some(RunParts {
+            inputs_ms: ms(begun, stored),
+            device_ms: ms(stored, ran),
+            outputs_ms: ms(ran, Instant::now()),
+        });
         Ok(())
     }
 
@@ -326,6 +357,10 @@ impl Delegate {
         } = state.current()?;
         let times = watched(&self.device, recording.times_ns())?;
         Ok((program.clone(), recording.barriers(), times))
+    }
+
+    fn last_run(&self) -> Result<Option<RunParts>> {
+        Ok(self.lock()?.last_run)
     }
 
     /// The dispatches of the last run with what each took on the GPU; empty unless the option
@@ -425,64 +460,4 @@ fn check_budget(workspace_bytes: u64, options: &Options) -> Result<()> {
             options.workspace_bytes
         ),
     ))
-}
-
-fn check_count(what: &str, given: usize, wanted: usize) -> Result<()> {
-    if given == wanted {
-        return Ok(());
-    }
-    Err(Error::argument(format!(
-        "{given} {what}, the program has {wanted}"
-    )))
-}
-
-fn check_input(tensor: &HostTensor<'_>, port: &Port) -> Result<()> {
-    let PortKind::Integer(now) = port.kind else {
-        return host::check(&tensor.layout, tensor.data.len(), port.dtype, &port.dims);
-    };
-    let given = match tensor.layout.dtype {
-        DType::I64 => tensor.data.first_chunk().map(|&x| i64::from_le_bytes(x)),
-        DType::I32 => tensor
-            .data
-            .first_chunk()
-            .map(|&x| i64::from(i32::from_le_bytes(x))),
-        _ => None,
-    };
-    match given {
-        Some(given) if given == now => Ok(()),
-        Some(given) => Err(Error::argument(format!(
-            "the integer {given}, the program is set up for {now}"
-        ))),
-        None => Err(Error::argument("an integer must be an int64 or int32")),
-    }
-}
-
-fn check_output(tensor: &HostTensorMut<'_>, port: &Port) -> Result<()> {
-    match port.kind {
-        PortKind::Integer(n) => integer_bytes(tensor.layout.dtype, n)
-            .filter(|bytes| tensor.data.len() >= bytes.len())
-            .map(|_| ())
-            .ok_or_else(|| Error::argument("an integer needs an int64 or int32 to be written to")),
-        _ => host::check(&tensor.layout, tensor.data.len(), port.dtype, &port.dims),
-    }
-}
-
-/// `n` as the host reads it; the low half where it asks for an int32.
-fn integer_bytes(dtype: DType, n: i64) -> Option<Vec<u8>> {
-    let bytes = n.to_le_bytes();
-    match dtype {
-        DType::I64 => Some(bytes.to_vec()),
-        DType::I32 => Some(bytes[..4].to_vec()),
-        _ => None,
-    }
-}
-
-fn write_integer(tensor: &mut HostTensorMut<'_>, n: i64) -> Result<()> {
-    let bytes = integer_bytes(tensor.layout.dtype, n).unwrap_or_default();
-    tensor
-        .data
-        .get_mut(..bytes.len())
-        .ok_or_else(|| Error::internal("an integer output was not checked"))?
-        .copy_from_slice(&bytes);
-    Ok(())
 }

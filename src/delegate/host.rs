@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::parallel;
 use crate::tensor::{DType, Element};
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 
 /// How a host tensor lies in memory.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +117,7 @@ pub fn store(host: &HostTensor<'_>, element: Element, staging: &mut [u8]) -> Res
         (D::F16, E::F32) => walk.read(data, staging, |x| {
             f16::from_le_bytes(x).to_f32().to_le_bytes()
         }),
+        (D::F32, E::F16) if walk.strides.is_none() => walk.read_halves(data, staging),
         (D::F32, E::F16) => walk.read(data, staging, |x| {
             f16::from_f32(f32::from_le_bytes(x)).to_le_bytes()
         }),
@@ -152,6 +154,7 @@ pub fn load(staging: &[u8], element: Element, host: &mut HostTensorMut<'_>) -> R
         (E::F32, D::F16) => walk.write(staging, data, |x| {
             f16::from_f32(f32::from_le_bytes(x)).to_le_bytes()
         }),
+        (E::F16, D::F32) if walk.strides.is_none() => walk.write_halves(staging, data),
         (E::F16, D::F32) => walk.write(staging, data, |x| {
             f16::from_le_bytes(x).to_f32().to_le_bytes()
         }),
@@ -208,6 +211,9 @@ fn mismatch(dtype: DType, element: Element) -> Error {
         "no conversion between host {dtype:?} and device {element:?}"
     ))
 }
+
+/// Elements that are converted at once: they stay in the first cache.
+const AT_ONCE: usize = 256;
 
 /// Visits the elements of a tensor in row-major order of its dims, telling where each lies in host
 /// memory.
@@ -290,6 +296,48 @@ impl Walk {
         dense_parts::<S, H>(dense, host, |dense, host| {
             for (to, from) in host.chunks_exact_mut(H).zip(dense.chunks_exact(S)) {
                 to.copy_from_slice(&convert(take(from, 0)));
+            }
+        });
+        Ok(())
+    }
+
+    /// Row-major floats of the host as halves, many at once: processors have instructions for that.
+    fn read_halves(&self, host: &[u8], dense: &mut [u8]) -> Result<()> {
+        let host = whole::<4>(host.len(), self.count).and_then(|n| host.get(..n));
+        let dense = whole::<2>(dense.len(), self.count).and_then(|n| dense.get_mut(..n));
+        let (host, dense) = host.zip(dense).ok_or_else(too_small)?;
+        dense_parts::<4, 2>(host, dense, |host, dense| {
+            let (mut floats, mut halves) = ([0f32; AT_ONCE], [f16::ZERO; AT_ONCE]);
+            for (from, to) in host.chunks(4 * AT_ONCE).zip(dense.chunks_mut(2 * AT_ONCE)) {
+                let count = to.len() / 2;
+                for (float, bytes) in floats.iter_mut().zip(from.chunks_exact(4)) {
+                    *float = f32::from_le_bytes(take(bytes, 0));
+                }
+                halves[..count].convert_from_f32_slice(&floats[..count]);
+                for (bytes, half) in to.chunks_exact_mut(2).zip(&halves) {
+                    bytes.copy_from_slice(&half.to_le_bytes());
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// The way back.
+    fn write_halves(&self, dense: &[u8], host: &mut [u8]) -> Result<()> {
+        let dense = whole::<2>(dense.len(), self.count).and_then(|n| dense.get(..n));
+        let host = whole::<4>(host.len(), self.count).and_then(|n| host.get_mut(..n));
+        let (dense, host) = dense.zip(host).ok_or_else(too_small)?;
+        dense_parts::<2, 4>(dense, host, |dense, host| {
+            let (mut halves, mut floats) = ([f16::ZERO; AT_ONCE], [0f32; AT_ONCE]);
+            for (from, to) in dense.chunks(2 * AT_ONCE).zip(host.chunks_mut(4 * AT_ONCE)) {
+                let count = from.len() / 2;
+                for (half, bytes) in halves.iter_mut().zip(from.chunks_exact(2)) {
+                    *half = f16::from_le_bytes(take(bytes, 0));
+                }
+                halves[..count].convert_to_f32_slice(&mut floats[..count]);
+                for (bytes, float) in to.chunks_exact_mut(4).zip(&floats) {
+                    bytes.copy_from_slice(&float.to_le_bytes());
+                }
             }
         });
         Ok(())

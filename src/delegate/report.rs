@@ -230,6 +230,13 @@ pub(super) fn json(delegate: &Delegate) -> crate::error::Result<String> {
         .fold(Json::object(), |json, (name, ms)| {
             json.raw(name, format_args!("{ms:.3}"))
         });
+    let run = delegate.last_run()?.map_or("null".into(), |parts| {
+        Json::object()
+            .raw("inputs_ms", format_args!("{:.4}", parts.inputs_ms))
+            .raw("device_ms", format_args!("{:.4}", parts.device_ms))
+            .raw("outputs_ms", format_args!("{:.4}", parts.outputs_ms))
+            .end()
+    });
     let profile = match times_ns.is_empty() {
         true => "null".into(),
         false => profile(&timed(delegate, &program, &times_ns)),
@@ -240,6 +247,7 @@ pub(super) fn json(delegate: &Delegate) -> crate::error::Result<String> {
         .raw("memory", memory)
         .raw("commands", commands)
         .raw("load", load.end())
+        .raw("run", run)
         .raw("profile", profile)
         .raw("inputs", array(program.inputs.iter().map(port).collect()))
         .raw("outputs", array(program.outputs.iter().map(port).collect()))

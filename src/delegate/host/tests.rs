@@ -197,3 +197,35 @@ fn every_mistake_is_an_argument_error() {
     }
     assert!(check(&layout(DType::F32, &max, None), 24, DType::F32, &max).is_err());
 }
+
+/// Many at once are rounded as one is: ties, overflow, denormals, infinities and NaN.
+#[test]
+fn halves_round_as_one_by_one() {
+    let values: Vec<f32> = (0..70_000u32)
+        .map(|i| f32::from_bits(i.wrapping_mul(0x9E37_79B9) ^ (i << 3)))
+        .chain([65_519.9, 65_520.0, 2.0f32.powi(-25), f32::NAN, -0.0])
+        .collect();
+    let dims = [values.len() as u32];
+    let data: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let tensor = HostTensor {
+        layout: layout(DType::F32, &dims, None),
+        data: &data,
+    };
+    let mut staging = vec![0u8; 2 * values.len()];
+    store(&tensor, Element::F16, &mut staging).expect("store");
+    let mut back = vec![0u8; data.len()];
+    let mut out = HostTensorMut {
+        layout: layout(DType::F32, &dims, None),
+        data: &mut back,
+    };
+    load(&staging, Element::F16, &mut out).expect("load");
+    for (i, &value) in values.iter().enumerate() {
+        let want = f16::from_f32(value);
+        let half = f16::from_le_bytes(take(&staging, i));
+        let again = f32::from_le_bytes(take(&back, i));
+        match value.is_nan() {
+            true => assert!(half.is_nan() && again.is_nan(), "{value}"),
+            false => assert_eq!((half, again), (want, want.to_f32()), "{value}"),
+        }
+    }
+}
