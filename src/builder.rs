@@ -178,7 +178,7 @@ impl<'a> ProgramBuilder<'a> {
             }
             (Value::Tensor(spec), InputShape::Dims(dims)) => {
                 within_bound(dims, &spec.dims)?;
-                let element = spec.staged(self.limits);
+                let element = spec.host_dtype.element(self.limits);
                 let (strides, numel) = dense_strides(dims, Layout::Contiguous)?;
                 let buffer = self.buffer(BufferKind::Input(index), element, numel)?;
                 let window = Tensor {
@@ -337,7 +337,7 @@ impl<'a> ProgramBuilder<'a> {
             other => return Err(Error::blob(format!("is {}", other.kind()))),
         };
         let window = self.tensor(id)?;
-        let element = spec.staged(self.limits);
+        let element = spec.host_dtype.element(self.limits);
         let buffer = match self.program.buffer(window.buffer).kind {
             BufferKind::Output(i) if i == index => window.buffer,
             _ => {

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::ConstantSource;
-use crate::parallel;
+use crate::parallel::{self, Workers};
 use crate::tensor::{DType, Element};
 use half::f16;
 
@@ -153,13 +153,13 @@ impl Pack {
     }
 
     /// [`Pack::write`] on several threads where there is enough to do.
-    pub fn write_parallel(&self, source: &[u8], first: u64, out: &mut [u8]) {
+    pub fn write_parallel(&self, workers: &Workers, source: &[u8], first: u64, out: &mut [u8]) {
         let size = usize::try_from(self.element.size_bytes()).unwrap_or(4);
         let threads = parallel::parts(out.len(), PART_BYTES);
         let part_bytes = out.len().div_ceil(threads).next_multiple_of(size);
         let starts = (first..).step_by((part_bytes / size).max(1));
         let parts = starts.zip(out.chunks_mut(part_bytes.max(1)));
-        parallel::each(threads, parts, |(first, part)| {
+        workers.each(threads, parts, |(first, part)| {
             self.write(source, first, part)
         });
     }

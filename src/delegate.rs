@@ -316,6 +316,7 @@ impl Delegate {
         for (tensor, port) in inputs.iter().zip(&program.inputs) {
             if let PortKind::Tensor(buffer) = port.kind {
                 host::store(
+                    self.device.workers(),
                     tensor,
                     port.element,
                     session.input_mut(program, plan, buffer)?,
@@ -328,7 +329,8 @@ impl Delegate {
         for (tensor, port) in outputs.iter_mut().zip(&program.outputs) {
             match port.kind {
                 PortKind::Tensor(buffer) => {
-                    host::load(session.output(program, plan, buffer)?, port.element, tensor)?;
+                    let staging = session.output(program, plan, buffer)?;
+                    host::load(self.device.workers(), staging, port.element, tensor)?;
                 }
                 PortKind::EmptyTensor => {}
                 PortKind::Integer(n) => write_integer(tensor, n)?,

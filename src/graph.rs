@@ -1,7 +1,7 @@
 //! A faithful, validated copy of a serialized graph. It knows no operators.
 
 use crate::error::{Error, Result};
-use crate::tensor::{DType, DeviceLimits, Element};
+use crate::tensor::DType;
 use std::fmt;
 
 /// Index of a value in [`Graph::values`].
@@ -32,15 +32,6 @@ pub struct TensorSpec {
 }
 
 impl TensorSpec {
-    /// How it lies in staging: as at the host boundary, or as narrow as on the device where the
-    /// host converts as fast as it copies, since every byte of staging crosses a bus.
-    pub fn staged(&self, limits: &DeviceLimits) -> Element {
-        match (self.host_dtype, self.dtype.element(limits)) {
-            (DType::F32, Element::F16) if limits.host_halves => Element::F16,
-            _ => self.host_dtype.element(limits),
-        }
-    }
-
     /// Number of elements; `None` when it overflows.
     pub fn numel(&self) -> Option<u64> {
         self.dims

@@ -1,7 +1,8 @@
 //! Work on parts of a large piece of memory, on several threads.
 
-use std::sync::Mutex;
-use std::thread;
+use rayon_core::{ThreadPool, ThreadPoolBuilder};
+use std::sync::{Mutex, OnceLock};
+use std::thread::{self, JoinHandle};
 
 /// Threads at most: memory bandwidth is used up before.
 const MAX_THREADS: usize = 8;
@@ -17,51 +18,82 @@ pub fn parts(bytes: usize, part_bytes: usize) -> usize {
     most.min(MAX_THREADS).min(worth)
 }
 
-/// Does `work` on every one of `items`, on at most `threads` threads, the caller's among them. Each
-/// starts the next one and then takes items, so that no one waits for all of them to start: that takes
-/// longer than copying a megabyte. Where no further thread can be had, those that there are do all.
-pub fn each<T: Send>(
-    threads: usize,
-    items: impl Iterator<Item = T> + Send,
-    work: impl Fn(T) + Sync,
-) {
-    if threads <= 1 {
-        items.for_each(work);
-        return;
-    }
-    let items = Mutex::new(Some(items));
-    // Threads that start when nothing is left start no others.
-    let next = || {
-        let mut guard = items.lock().ok()?;
-        let item = guard.as_mut()?.next();
-        if item.is_none() {
-            *guard = None;
-        }
-        item
-    };
-    let run = |first: Option<T>| {
-        let mut item = first;
-        while let Some(now) = item {
-            work(now);
-            item = next();
-        }
-    };
-    thread::scope(|scope| chain(scope, &next, &run, threads - 1));
+/// Threads that wait for work: starting one takes as long as copying 400 KiB. They start with the
+/// first work that wants them, sleep between works, and have ended when this is dropped: a host may
+/// unload the library then.
+#[derive(Debug, Default)]
+pub struct Workers {
+    pool: OnceLock<Option<Pool>>,
 }
 
-/// Starts a thread that does the same with `more - 1`, and runs.
-fn chain<'scope, T: Send>(
-    scope: &'scope thread::Scope<'scope, '_>,
-    next: &'scope (dyn Fn() -> Option<T> + Sync),
-    run: &'scope (dyn Fn(Option<T>) + Sync),
-    more: usize,
-) {
-    let first = next();
-    if first.is_some() && more > 0 {
-        let builder = thread::Builder::new();
-        let _alone = builder.spawn_scoped(scope, move || chain(scope, next, run, more - 1));
+#[derive(Debug)]
+struct Pool {
+    /// `Some` until it is dropped.
+    pool: Option<ThreadPool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    /// Does `work` on every one of `items`, on at most `threads` threads, the caller's among them.
+    /// Where no further thread can be had, the caller's does all.
+    pub fn each<T: Send>(
+        &self,
+        threads: usize,
+        items: impl Iterator<Item = T> + Send,
+        work: impl Fn(T) + Sync,
+    ) {
+        let pool = match threads {
+            0 | 1 => None,
+            _ => self.pool.get_or_init(Pool::start).as_ref(),
+        };
+        let Some(pool) = pool.and_then(|pool| pool.pool.as_ref()) else {
+            items.for_each(work);
+            return;
+        };
+        let items = Mutex::new(items);
+        let next = || items.lock().ok().and_then(|mut items| items.next());
+        let run = || {
+            while let Some(item) = next() {
+                work(item);
+            }
+        };
+        pool.in_place_scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(|_| run());
+            }
+            run();
+        });
     }
-    run(first);
+}
+
+impl Pool {
+    fn start() -> Option<Self> {
+        let count = thread::available_parallelism().map_or(1, usize::from);
+        let mut threads = Vec::new();
+        let built = ThreadPoolBuilder::new()
+            .num_threads(count.min(MAX_THREADS).saturating_sub(1).max(1))
+            .spawn_handler(|worker| {
+                let builder = thread::Builder::new().name("etvk worker".into());
+                threads.push(builder.spawn(|| worker.run())?);
+                Ok(())
+            })
+            .build();
+        let pool = built.ok();
+        let started = pool.is_some();
+        // Of a pool that failed, the threads that did start end by themselves.
+        let pool = Self { pool, threads };
+        started.then_some(pool)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.pool = None;
+        for thread in self.threads.drain(..) {
+            // It has no result; its panics were told to whoever gave it the work.
+            let _ended = thread.join();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -71,9 +103,10 @@ mod tests {
 
     #[test]
     fn every_item_is_done_once() {
-        for threads in [1, 2, 5] {
+        let workers = Workers::default();
+        for threads in [1, 2, 5, 20] {
             let done: Vec<_> = (0..103).map(|_| AtomicUsize::new(0)).collect();
-            each(threads, 0..done.len(), |i| {
+            workers.each(threads, 0..done.len(), |i| {
                 done[i].fetch_add(1, Ordering::Relaxed);
             });
             assert!(
@@ -84,11 +117,33 @@ mod tests {
     }
 
     #[test]
+    fn several_callers_share_them() {
+        let workers = Workers::default();
+        let sum = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        workers.each(3, 0..10, |i| {
+                            sum.fetch_add(i, Ordering::Relaxed);
+                        });
+                    }
+                });
+            }
+        });
+        assert_eq!(sum.into_inner(), 4 * 50 * 45);
+    }
+
+    #[test]
     fn little_work_stays_on_the_callers_thread() {
         assert_eq!(
             (parts(0, 10), parts(19, 10), parts(7, 0)),
             (1, 1, parts(7, 1))
         );
         assert!(parts(usize::MAX, 1) <= MAX_THREADS);
+        let workers = Workers::default();
+        let caller = thread::current().id();
+        workers.each(1, 0..3, |_| assert_eq!(thread::current().id(), caller));
+        assert!(workers.pool.get().is_none());
     }
 }

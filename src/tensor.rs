@@ -225,20 +225,8 @@ pub struct DeviceLimits {
     pub arithmetic_16bit: bool,
     /// Whether a subgroup of 32 multiplies fp16 matrices of 16x16 with 32-bit sums.
     pub matrix_16x16: bool,
-    /// Whether the host converts between fp16 and fp32 as fast as it copies: [`host_halves`].
-    pub host_halves: bool,
     /// Storage images.
     pub images: DeviceImages,
-}
-
-/// Whether this processor has instructions that convert between fp16 and fp32, as `half` uses them.
-pub fn host_halves() -> bool {
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    return std::arch::is_x86_feature_detected!("f16c");
-    #[cfg(target_arch = "aarch64")]
-    return std::arch::is_aarch64_feature_detected!("fp16");
-    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
-    return false;
 }
 
 impl DeviceLimits {
@@ -260,7 +248,6 @@ impl DeviceLimits {
             storage_16bit: false,
             arithmetic_16bit: false,
             matrix_16x16: false,
-            host_halves: false,
             images: DeviceImages(Arc::new(NoImages)),
         }
     }

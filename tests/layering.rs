@@ -63,6 +63,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "graph::ConstantSource",
             "memory",
             "options",
+            "parallel::Workers",
             "program",
             "shader",
             "tensor",

@@ -202,10 +202,10 @@ impl ProgramBuilder<'_> {
     /// unless only the host reads the result; then it goes straight into staging.
     pub fn output_any(&mut self, id: ValueId, dims: &[u32], preferred: Layout) -> Result<Tensor> {
         let dtype = self.check_output(id, dims)?;
-        let staged = self.graph.tensor(id)?.staged(self.limits);
+        let host = self.graph.tensor(id)?.host_dtype;
         let element = dtype.element(self.limits);
         match self.only_output(id) {
-            Some(index) if staged == element => {
+            Some(index) if host.element(self.limits) == element => {
                 let (strides, numel) = dense_strides(dims, Layout::Contiguous)?;
                 let buffer = self.buffer(BufferKind::Output(index), element, numel)?;
                 let dims = dims.to_vec();

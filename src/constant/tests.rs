@@ -151,7 +151,7 @@ fn threads_write_what_one_writes() {
     for (first, length) in [(0, bytes), (1000, bytes - 2000), (7, 4), (7, 0)] {
         let (mut one, mut many) = (vec![1; length], vec![2; length]);
         pack.write(&source, first, &mut one);
-        pack.write_parallel(&source, first, &mut many);
+        pack.write_parallel(&Workers::default(), &source, first, &mut many);
         assert!(one == many, "{length} bytes from element {first}");
     }
 }

@@ -7,7 +7,7 @@
 mod tests;
 
 use crate::error::{Error, Result};
-use crate::parallel;
+use crate::parallel::{self, Workers};
 use crate::tensor::{DType, Element};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -105,13 +105,21 @@ fn size_of(dtype: DType) -> usize {
 }
 
 /// Writes `host`, which has passed [`check`], into `staging`.
-pub fn store(host: &HostTensor<'_>, element: Element, staging: &mut [u8]) -> Result<()> {
-    let (data, walk) = (host.data, Walk::new(&host.layout)?);
+pub fn store(
+    workers: &Workers,
+    host: &HostTensor<'_>,
+    element: Element,
+    staging: &mut [u8],
+) -> Result<()> {
+    let (data, walk) = (host.data, Walk::new(workers, &host.layout)?);
     use {DType as D, Element as E};
     match (host.layout.dtype, element) {
-        (D::F32, E::F32) | (D::I32, E::I32) | (D::F16, E::F16) if walk.strides.is_none() => {
-            copy(data, staging, walk.count * size_of(host.layout.dtype))
-        }
+        (D::F32, E::F32) | (D::I32, E::I32) | (D::F16, E::F16) if walk.strides.is_none() => copy(
+            workers,
+            data,
+            staging,
+            walk.count * size_of(host.layout.dtype),
+        ),
         (D::F32, E::F32) | (D::I32, E::I32) => walk.read::<4, 4>(data, staging, |x| x),
         (D::F16, E::F16) => walk.read::<2, 2>(data, staging, |x| x),
         (D::F16, E::F32) => walk.read(data, staging, |x| {
@@ -141,14 +149,22 @@ pub fn store(host: &HostTensor<'_>, element: Element, staging: &mut [u8]) -> Res
 }
 
 /// Writes `staging` into `host`, which has passed [`check`].
-pub fn load(staging: &[u8], element: Element, host: &mut HostTensorMut<'_>) -> Result<()> {
-    let walk = Walk::new(&host.layout)?;
+pub fn load(
+    workers: &Workers,
+    staging: &[u8],
+    element: Element,
+    host: &mut HostTensorMut<'_>,
+) -> Result<()> {
+    let walk = Walk::new(workers, &host.layout)?;
     let data = &mut *host.data;
     use {DType as D, Element as E};
     match (element, host.layout.dtype) {
-        (E::F32, D::F32) | (E::I32, D::I32) | (E::F16, D::F16) if walk.strides.is_none() => {
-            copy(staging, data, walk.count * size_of(host.layout.dtype))
-        }
+        (E::F32, D::F32) | (E::I32, D::I32) | (E::F16, D::F16) if walk.strides.is_none() => copy(
+            workers,
+            staging,
+            data,
+            walk.count * size_of(host.layout.dtype),
+        ),
         (E::F32, D::F32) | (E::I32, D::I32) => walk.write::<4, 4>(staging, data, |x| x),
         (E::F16, D::F16) => walk.write::<2, 2>(staging, data, |x| x),
         (E::F32, D::F16) => walk.write(staging, data, |x| {
@@ -174,24 +190,25 @@ pub fn load(staging: &[u8], element: Element, host: &mut HostTensorMut<'_>) -> R
     }
 }
 
-fn copy(from: &[u8], to: &mut [u8], length: usize) -> Result<()> {
+fn copy(workers: &Workers, from: &[u8], to: &mut [u8], length: usize) -> Result<()> {
     let (from, to) = from
         .get(..length)
         .zip(to.get_mut(..length))
         .ok_or_else(too_small)?;
-    dense_parts::<1, 1>(from, to, |from, to| to.copy_from_slice(from));
+    dense_parts::<1, 1>(workers, from, to, |from, to| to.copy_from_slice(from));
     Ok(())
 }
 
-/// Less than this is copied sooner than a thread starts: on the host of an H100 800 KiB take 50
-/// microseconds on one thread, and starting another takes 25.
-const PART_BYTES: usize = 512 << 10;
+/// Less than this is copied sooner than another thread wakes and the memory behind the bus takes
+/// it: on the host of an H100 1600 KiB take 100 microseconds on one thread, 68 on four.
+const PART_BYTES: usize = 400 << 10;
 
 /// What a thread takes at once, where there are several: the later ones come to take fewer.
 const PIECE_BYTES: usize = 128 << 10;
 
 /// Does `work` on parts of dense elements, of `F` bytes here and `T` there, which lie alike.
 fn dense_parts<const F: usize, const T: usize>(
+    workers: &Workers,
     from: &[u8],
     to: &mut [u8],
     work: impl Fn(&[u8], &mut [u8]) + Sync,
@@ -203,7 +220,7 @@ fn dense_parts<const F: usize, const T: usize>(
     };
     let count = count.max(1);
     let parts = from.chunks(count * F).zip(to.chunks_mut(count * T));
-    parallel::each(threads, parts, |(from, to)| work(from, to));
+    workers.each(threads, parts, |(from, to)| work(from, to));
 }
 
 fn mismatch(dtype: DType, element: Element) -> Error {
@@ -217,15 +234,16 @@ const AT_ONCE: usize = 256;
 
 /// Visits the elements of a tensor in row-major order of its dims, telling where each lies in host
 /// memory.
-struct Walk {
+struct Walk<'a> {
+    workers: &'a Workers,
     count: usize,
     dims: Vec<usize>,
     /// Host distance of neighbours in each dim, in elements; `None` when host memory is row-major.
     strides: Option<Vec<usize>>,
 }
 
-impl Walk {
-    fn new(layout: &HostLayout<'_>) -> Result<Self> {
+impl<'a> Walk<'a> {
+    fn new(workers: &'a Workers, layout: &HostLayout<'_>) -> Result<Self> {
         let overflow = || Error::argument("host tensor is too large");
         let count = numel(layout.dims).ok_or_else(overflow)?;
         let dims: Vec<usize> = layout
@@ -251,6 +269,7 @@ impl Walk {
             Some(strides)
         });
         Ok(Self {
+            workers,
             count,
             dims,
             strides,
@@ -271,7 +290,7 @@ impl Walk {
             self.visit(strides, |at, i| put(dense, i, convert(take(host, at))));
             return Ok(());
         }
-        dense_parts::<H, S>(host, dense, |host, dense| {
+        dense_parts::<H, S>(self.workers, host, dense, |host, dense| {
             for (to, from) in dense.chunks_exact_mut(S).zip(host.chunks_exact(H)) {
                 to.copy_from_slice(&convert(take(from, 0)));
             }
@@ -293,7 +312,7 @@ impl Walk {
             self.visit(strides, |at, i| put(host, at, convert(take(dense, i))));
             return Ok(());
         }
-        dense_parts::<S, H>(dense, host, |dense, host| {
+        dense_parts::<S, H>(self.workers, dense, host, |dense, host| {
             for (to, from) in host.chunks_exact_mut(H).zip(dense.chunks_exact(S)) {
                 to.copy_from_slice(&convert(take(from, 0)));
             }
@@ -306,7 +325,7 @@ impl Walk {
         let host = whole::<4>(host.len(), self.count).and_then(|n| host.get(..n));
         let dense = whole::<2>(dense.len(), self.count).and_then(|n| dense.get_mut(..n));
         let (host, dense) = host.zip(dense).ok_or_else(too_small)?;
-        dense_parts::<4, 2>(host, dense, |host, dense| {
+        dense_parts::<4, 2>(self.workers, host, dense, |host, dense| {
             let (mut floats, mut halves) = ([0f32; AT_ONCE], [f16::ZERO; AT_ONCE]);
             for (from, to) in host.chunks(4 * AT_ONCE).zip(dense.chunks_mut(2 * AT_ONCE)) {
                 let count = to.len() / 2;
@@ -327,7 +346,7 @@ impl Walk {
         let dense = whole::<2>(dense.len(), self.count).and_then(|n| dense.get(..n));
         let host = whole::<4>(host.len(), self.count).and_then(|n| host.get_mut(..n));
         let (dense, host) = dense.zip(host).ok_or_else(too_small)?;
-        dense_parts::<2, 4>(dense, host, |dense, host| {
+        dense_parts::<2, 4>(self.workers, dense, host, |dense, host| {
             let (mut halves, mut floats) = ([f16::ZERO; AT_ONCE], [0f32; AT_ONCE]);
             for (from, to) in dense.chunks(2 * AT_ONCE).zip(host.chunks_mut(4 * AT_ONCE)) {
                 let count = from.len() / 2;

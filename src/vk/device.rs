@@ -12,6 +12,7 @@ use super::workspace::Shared;
 use super::{failure, lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
+use crate::parallel::Workers;
 use crate::tensor::{DeviceImages, DeviceLimits, ImageShape};
 use ash::prelude::VkResult;
 use ash::{ext, vk};
@@ -31,6 +32,7 @@ pub struct Device {
     pub(super) pipelines: Pipelines,
     /// Workspaces of delegates that share them.
     pub(super) workspaces: Shared,
+    workers: Workers,
     pub(super) queue_family: u32,
     queue: Mutex<vk::Queue>,
     owner: Owner,
@@ -108,6 +110,11 @@ impl Device {
     pub fn release_kept() {
         let kept = std::mem::take(&mut *lock(&KEPT));
         drop(kept);
+    }
+
+    /// Threads for copies between the host and the device.
+    pub fn workers(&self) -> &Workers {
+        &self.workers
     }
 
     fn is_lost(&self) -> bool {
@@ -270,6 +277,7 @@ impl Device {
             handle,
             pipelines,
             workspaces: Shared::default(),
+            workers: Workers::default(),
             queue_family,
             names,
             limits,

@@ -2,7 +2,7 @@
 
 use super::failure;
 use crate::error::{Error, ErrorKind, Result};
-use crate::tensor::{host_halves, DeviceClass, DeviceImages, DeviceLimits, NoImages};
+use crate::tensor::{DeviceClass, DeviceImages, DeviceLimits, NoImages};
 use ash::{khr, vk};
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -146,7 +146,6 @@ pub(super) fn describe(
         storage_16bit: false,
         arithmetic_16bit: false,
         matrix_16x16: false,
-        host_halves: host_halves(),
         images: DeviceImages(Arc::new(NoImages)),
     };
     let bindings = raw

@@ -123,7 +123,7 @@ impl<'a> Uploader<'a> {
             let slice = range
                 .and_then(|(start, end)| self.staging.bytes_mut().ok()?.get_mut(start..end))
                 .ok_or_else(|| Error::internal("staging is not mapped"))?;
-            pack.write_parallel(source, first, slice);
+            pack.write_parallel(self.device.workers(), source, first, slice);
             self.copies.push(vk::BufferCopy {
                 src_offset: start,
                 dst_offset: offset_bytes + first * element,

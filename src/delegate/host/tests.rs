@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::error::ErrorKind;
+use crate::parallel::Workers;
 
 const ALL: [DType; 8] = [
     DType::Bool,
@@ -79,6 +80,7 @@ fn every_allowed_pair_converts_both_ways_in_any_order() {
                     check(&layout, data.len(), port, &dims).expect("fits");
                     let mut staging = vec![0xAA; 12 * element.size_bytes() as usize];
                     store(
+                        &Workers::default(),
                         &HostTensor {
                             layout,
                             data: &data,
@@ -94,7 +96,7 @@ fn every_allowed_pair_converts_both_ways_in_any_order() {
                         layout,
                         data: &mut back,
                     };
-                    load(&staging, element, &mut out).expect("load");
+                    load(&Workers::default(), &staging, element, &mut out).expect("load");
                     assert_eq!(back[..data.len()], data, "{case}");
                     assert_eq!(back[data.len()..], [0x55; 3], "{case}: wrote beyond");
                 }
@@ -114,7 +116,7 @@ fn wide_numbers_narrow_as_pytorch_narrows() {
         layout: layout(DType::I64, &[3], None),
         data: &big,
     };
-    store(&tensor, Element::I32, &mut staging).expect("store");
+    store(&Workers::default(), &tensor, Element::I32, &mut staging).expect("store");
     let want: Vec<u8> = [7i32, -1, 0].iter().flat_map(|x| x.to_le_bytes()).collect();
     assert_eq!(staging.as_slice(), want);
     let f64s: Vec<u8> = [1e300f64, 0.1]
@@ -125,7 +127,7 @@ fn wide_numbers_narrow_as_pytorch_narrows() {
         layout: layout(DType::F64, &[2], None),
         data: &f64s,
     };
-    store(&tensor, Element::F32, &mut staging).expect("store");
+    store(&Workers::default(), &tensor, Element::F32, &mut staging).expect("store");
     assert_eq!(staging[..4], f32::INFINITY.to_le_bytes());
     assert_eq!(staging[4..8], 0.1f32.to_le_bytes());
 }
@@ -145,14 +147,14 @@ fn large_tensors_convert_as_small_ones() {
         };
         let size = element.size_bytes() as usize;
         let mut staging = vec![0xEE; count as usize * size + 8];
-        store(&tensor, element, &mut staging).expect("stores");
+        store(&Workers::default(), &tensor, element, &mut staging).expect("stores");
         assert!(staging[count as usize * size..].iter().all(|&b| b == 0xEE));
         let mut back = vec![0xEE; values.len() + 4];
         let mut tensor = HostTensorMut {
             layout: layout(host, &dims, None),
             data: &mut back,
         };
-        load(&staging, element, &mut tensor).expect("loads");
+        load(&Workers::default(), &staging, element, &mut tensor).expect("loads");
         assert!(back[..values.len()] == values, "{element:?}");
         assert_eq!(back[values.len()..], [0xEE; 4]);
     }
@@ -166,14 +168,14 @@ fn a_scalar_and_an_empty_tensor() {
         data: &[1, 2, 3, 4],
     };
     check(&scalar.layout, 4, DType::F32, &[]).expect("scalar");
-    store(&scalar, Element::F32, &mut staging).expect("scalar");
+    store(&Workers::default(), &scalar, Element::F32, &mut staging).expect("scalar");
     assert_eq!(staging[..4], [1, 2, 3, 4]);
     let empty = HostTensor {
         layout: layout(DType::F32, &[2, 0], Some(&[1, 0])),
         data: &[],
     };
     check(&empty.layout, 0, DType::F32, &[2, 0]).expect("empty");
-    store(&empty, Element::F32, &mut []).expect("empty");
+    store(&Workers::default(), &empty, Element::F32, &mut []).expect("empty");
 }
 
 #[test]
@@ -212,13 +214,13 @@ fn halves_round_as_one_by_one() {
         data: &data,
     };
     let mut staging = vec![0u8; 2 * values.len()];
-    store(&tensor, Element::F16, &mut staging).expect("store");
+    store(&Workers::default(), &tensor, Element::F16, &mut staging).expect("store");
     let mut back = vec![0u8; data.len()];
     let mut out = HostTensorMut {
         layout: layout(DType::F32, &dims, None),
         data: &mut back,
     };
-    load(&staging, Element::F16, &mut out).expect("load");
+    load(&Workers::default(), &staging, Element::F16, &mut out).expect("load");
     for (i, &value) in values.iter().enumerate() {
         let want = f16::from_f32(value);
         let half = f16::from_le_bytes(take(&staging, i));
