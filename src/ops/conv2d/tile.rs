@@ -106,7 +106,7 @@ const fn matrices(tile: Tile, buffers: u32) -> Tile {
 /// K and 4 to 16 subgroups of 16x16 to 64x64 sums: tests/bench/README.md has the layers.
 const MATRIX_TILES: [(Tile, u64); 5] = [
     (matrices(tile(128, 32, 8, 4, 4), 2), 256),
-    (matrices(tile(128, 16, 16, 4, 2), 1), 256),
+    (matrices(tile(128, 16, 16, 2, 2), 1), 256),
     (matrices(tile(64, 16, 16, 2, 2), 2), 128),
     (matrices(tile(32, 16, 16, 1, 2), 2), 128),
     (matrices(tile(32, 8, 16, 1, 1), 2), 112),
@@ -254,7 +254,8 @@ impl Tile {
             Units::Matrices => {
                 let a = self.tile_m * (self.tile_k4 / 2 + 1);
                 let b = self.tile_k4 * 4 * (self.tile_n4 / 2 + 1);
-                let sums = self.local_size() / 32 * 16 * 5;
+                let together = if self.thread_m % 2 == 0 { 2 } else { 1 };
+                let sums = self.local_size() / 32 * together * 16 * 5;
                 16 * (self.buffers * (a + b) + sums)
             }
         }
