@@ -138,17 +138,12 @@ fn plan(
                 });
                 continue;
             }
-            BufferKind::Workspace(_) | BufferKind::WorkspaceImage(_) => {
-                // All convolutions share one workspace; only parts of it start behind 0.
-                let offset_bytes = match desc.kind {
-                    BufferKind::Workspace(offset_bytes) => offset_bytes,
-                    _ => 0,
-                };
-                let end = offset_bytes.checked_add(desc.size_bytes);
-                plan.workspace_bytes = plan.workspace_bytes.max(end.ok_or_else(overflow)?);
+            BufferKind::Workspace | BufferKind::WorkspaceImage(_) => {
+                // All convolutions share one workspace.
+                plan.workspace_bytes = plan.workspace_bytes.max(desc.size_bytes);
                 plan.places.push(Place {
                     region: Region::Workspace,
-                    offset_bytes,
+                    offset_bytes: 0,
                 });
                 continue;
             }

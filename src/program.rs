@@ -17,9 +17,8 @@ pub struct BufferId(pub u32);
 pub enum BufferKind {
     /// Lives from its first to its last dispatch, in the arena.
     Temporary,
-    /// The convolution workspace from this byte on: one memory object of its own, shared by all
-    /// convolutions. Of the alignment that descriptors need.
-    Workspace(u64),
+    /// The convolution workspace: one memory object of its own, shared by all convolutions.
+    Workspace,
     /// The same memory as an image; its size is what the driver asks for it. Whatever the memory
     /// held before is lost when a dispatch writes it.
     WorkspaceImage(ImageShape),
@@ -175,10 +174,7 @@ impl Program {
         self.buffers
             .iter()
             .filter_map(|b| match b.kind {
-                BufferKind::Workspace(offset_bytes) => {
-                    Some(offset_bytes.saturating_add(b.size_bytes))
-                }
-                BufferKind::WorkspaceImage(_) => Some(b.size_bytes),
+                BufferKind::Workspace | BufferKind::WorkspaceImage(_) => Some(b.size_bytes),
                 _ => None,
             })
             .max()

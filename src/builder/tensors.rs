@@ -7,7 +7,6 @@ use crate::graph::ValueId;
 use crate::ops::copy;
 use crate::program::{BufferDesc, BufferId, BufferKind, Upload};
 use crate::tensor::{dense_strides, DType, Element, ImageShape, Layout, Tensor};
-use std::ops::Range;
 
 /// What a kernel asks of a tensor that it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -146,21 +145,8 @@ impl ProgramBuilder<'_> {
 
     /// The convolution workspace, `size_bytes` of it.
     pub fn workspace(&mut self, size_bytes: u64) -> Result<BufferId> {
-        self.workspace_part(0..size_bytes)
-    }
-
-    /// Bytes `range` of the workspace, as a buffer of their own. It starts where descriptors may.
-    pub fn workspace_part(&mut self, range: Range<u64>) -> Result<BufferId> {
-        self.check_workspace(range.end)?;
-        if range.start % self.limits.storage_buffer_alignment_bytes.max(16) != 0 {
-            return Err(Error::internal(format!(
-                "a part of the workspace starts at byte {}",
-                range.start
-            )));
-        }
-        let elements = (range.end - range.start).div_ceil(4);
-        let kind = BufferKind::Workspace(range.start);
-        self.buffer(kind, Element::F32, elements)
+        self.check_workspace(size_bytes)?;
+        self.buffer(BufferKind::Workspace, Element::F32, size_bytes.div_ceil(4))
     }
 
     /// The convolution workspace as an image that takes `size_bytes` of it.

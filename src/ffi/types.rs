@@ -361,7 +361,7 @@ pub enum etvk_conv_algorithm {
     ETVK_CONV_IM2COL = 3,
     /// A matrix product whose left operand is gathered from the input.
     ETVK_CONV_IMPLICIT = 4,
-    /// Winograd's F(4x4, 3x3), chunks of tiles in the workspace.
+    /// Winograd's F(4x4, 3x3), one kernel; sums of parts of the inputs in the workspace.
     ETVK_CONV_WINOGRAD = 5,
 }
 

@@ -13,8 +13,8 @@ fn program(state: &mut u64) -> Program {
     let kinds = [
         BufferKind::Temporary,
         BufferKind::Temporary,
-        BufferKind::Workspace(0),
-        BufferKind::Workspace(256),
+        BufferKind::Workspace,
+        BufferKind::Workspace,
         BufferKind::Constant(0),
         BufferKind::Input(0),
         BufferKind::Output(0),

@@ -216,7 +216,7 @@ fn larger_plans_move_memory_and_unknown_constants_are_refused() {
         .expect("never uploaded");
     assert_eq!(error.kind, ErrorKind::Internal);
     let mut workspace = program;
-    workspace.buffers[1].kind = BufferKind::Workspace(0);
+    workspace.buffers[1].kind = BufferKind::Workspace;
     let plan = plan_memory(&workspace, device.limits()).expect("plan");
     let error = session
         .prepare(&workspace, &plan)
