@@ -4,7 +4,7 @@ mod implicit;
 mod winograd;
 
 use super::plan::{tiles, ConvAlgorithm, ConvGeometry, ConvPlan, ConvReport};
-use super::tile::{depthwise_sizes, Sums};
+use super::tile::{DepthwiseTile, Sums};
 use super::{weights, Conv2d};
 use crate::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use crate::shader::Shader;
 use crate::tensor::{Element, ImageDimensions, ImageShape, Layout, Tensor, CHANNEL_PACK};
 use std::ops::Range;
 
-/// Output positions per invocation of the direct kernels: each weight that is read serves so many.
+/// Output positions per invocation of the direct kernel: each weight that is read serves so many.
 const PIXELS: u32 = 4;
 
 /// Operands of one convolution in the form that its kernels read.
@@ -358,12 +358,14 @@ impl Operands<'_> {
             strips,
             push,
             [Shader::Conv2dDirectF32, Shader::Conv2dDirectF16],
+            PIXELS,
             &[channels, u32::from(g.transposed)],
         )
     }
 
     fn depthwise(&self, program: &mut ProgramBuilder<'_>) -> Result<u32> {
-        let strips = u64::from(self.g.w_out().div_ceil(PIXELS));
+        let tile = DepthwiseTile::choose(self.g, program.limits());
+        let strips = u64::from(self.g.w_out().div_ceil(tile.pixels));
         let mut push = words_of(&[self.g.c_out.into(), strips])?;
         push.extend(self.sizes());
         self.strips(
@@ -371,7 +373,8 @@ impl Operands<'_> {
             strips,
             push,
             [Shader::Conv2dDepthwiseF32, Shader::Conv2dDepthwiseF16],
-            &depthwise_sizes(self.g, program.limits()),
+            tile.pixels,
+            &tile.sizes,
         )
     }
 
@@ -396,6 +399,7 @@ impl Operands<'_> {
         strips: u64,
         mut push: Vec<u32>,
         [f32_shader, f16_shader]: [Shader; 2],
+        pixels: u32,
         more_spec: &[u32],
     ) -> Result<u32> {
         let g = self.g;
@@ -404,7 +408,7 @@ impl Operands<'_> {
         let count = strips.saturating_mul(quads).saturating_mul(rows);
         push.insert(0, gemm::word(count)?);
         push.extend(self.finish.push());
-        let mut spec = vec![PIXELS, u32::from(self.bias.is_some())];
+        let mut spec = vec![pixels, u32::from(self.bias.is_some())];
         spec.extend(self.finish.spec());
         spec.extend(more_spec);
         // Absent operands show the input in their place and are never read.

@@ -307,8 +307,7 @@ impl Candidates<'_> {
         if g.groups > 1 && g.group_out() % CHANNEL_PACK != 0 {
             return Err("groups share quads of outputs".into());
         }
-        let tile = Tile::choose(g, self.element, self.limits);
-        let parts = tile.parts(g);
+        let (tile, parts) = Tile::choose(g, self.element, self.limits);
         if u64::from(g.groups) * u64::from(parts) > self.limits.max_workgroup_count[2].into() {
             return Err(format!("{} groups exceed the device", g.groups));
         }

@@ -1,6 +1,6 @@
 //! The GEMM that gathers its left operand, and the sum of its parts.
 
-use super::super::tile::{Sums, Tile, Units};
+use super::super::tile::{eights, Sums, Tile, Units};
 use super::{words_of, Operands};
 use crate::builder::{Bind, DispatchDesc, ProgramBuilder};
 use crate::error::Result;
@@ -61,7 +61,7 @@ impl Operands<'_> {
         let g = self.g;
         let packed = |channels: u32| u64::from(channels).next_multiple_of(CHANNEL_PACK.into());
         let element = self.x.element;
-        let tile = Tile::choose(g, element, program.limits());
+        let (tile, _) = Tile::choose(g, element, program.limits());
         let aligned = g.group_in() % CHANNEL_PACK == 0;
         let vectors = match g.k_channels() % CHANNEL_PACK == 0 {
             true if aligned => 1,
@@ -83,9 +83,8 @@ impl Operands<'_> {
         spec.push(vectors);
         spec.extend(lookup);
         if tile.units == Units::Matrices {
-            let whole = g.k_channels() % 8 == 0 && g.group_in() % 8 == 0;
             let rows = g.group_out().next_multiple_of(CHANNEL_PACK) % 8 == 0;
-            spec.extend([u32::from(whole), rows.into(), tile.buffers]);
+            spec.extend([eights(g).into(), rows.into(), tile.buffers]);
         }
         let mut push = words_of(&[
             pixels.start,

@@ -85,7 +85,7 @@ impl Operands<'_> {
         parts: u32,
     ) -> Result<DispatchDesc> {
         let g = self.g;
-        let tile = WinogradTile::choose(g, program.limits())
+        let (tile, _) = WinogradTile::choose(g, program.limits())
             .ok_or_else(|| Error::internal("Winograd's workgroups exceed the device"))?;
         let [regions_h, regions_w] = winograd_regions(g);
         let workgroups = tile.workgroups(g);

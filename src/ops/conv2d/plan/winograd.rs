@@ -6,7 +6,7 @@
 
 use super::{Candidates, Choice, ConvAlgorithm, WeightSource};
 use crate::constant::WINOGRAD_POSITIONS;
-use crate::ops::conv2d::tile::MAX_SUMS_BYTES;
+use crate::ops::conv2d::tile::{even_parts, parts_ns, PROCESSORS};
 use crate::ops::conv2d::ConvGeometry;
 use crate::tensor::{DeviceClass, DeviceLimits, Element, CHANNEL_PACK, MAX_ELEMENTS};
 
@@ -22,13 +22,7 @@ const WINOGRAD_MIN_MACS: u64 = 1 << 28;
 /// Outputs of a workgroup in each direction: 4x4 tiles of 4x4.
 const REGION: u32 = 16;
 
-/// So many workgroups keep the 132 processors of an H100 busy, one each: fewer sum the inputs in parts.
-const ENOUGH_WORKGROUPS: u64 = 128;
-
-/// From so many large workgroups on they are faster than small ones, which fill the processors better.
-const LARGE_MIN_WORKGROUPS: u64 = 96;
-
-/// A part of fewer quads of inputs costs more in sums and in the first loads than it gains.
+/// A part of fewer quads of inputs was not measured.
 const MIN_QUADS_PER_PART: u64 = 8;
 
 /// Work of one workgroup and of one invocation of `conv2d_winograd.comp`.
@@ -42,43 +36,70 @@ pub(crate) struct WinogradTile {
     positions: u32,
     /// Quads of output channels whose products meet in shared memory together.
     pass_n4: u32,
+    /// What a workgroup takes that has a processor of an H100 to itself: for its first loads and its
+    /// outputs, and for each quad of inputs.
+    start_ns: u64,
+    quad_ns: u64,
 }
 
-/// Largest first; the last needs the fewest invocations. Measured on an H100 against 8x4 tiles, and
-/// 2x to 4x as many sums per invocation: tests/bench/README.md.
+/// Largest first; the last needs the fewest invocations, and was timed only far enough to know that it
+/// is slower than the second. Measured on an H100 against 8x4 tiles, and 2x to 4x as many sums per
+/// invocation: tests/bench/README.md. The times are fitted to 20 layers of 32 to 512 channels.
 const TILES: [WinogradTile; 3] = [
     WinogradTile {
         n4: 16,
         thread_n4: 1,
         positions: 3,
         pass_n4: 4,
+        start_ns: 12_000,
+        quad_ns: 1950,
     },
     WinogradTile {
         n4: 8,
         thread_n4: 2,
         positions: 1,
         pass_n4: 4,
+        start_ns: 9200,
+        quad_ns: 1300,
     },
     WinogradTile {
         n4: 8,
         thread_n4: 1,
         positions: 3,
         pass_n4: 2,
+        start_ns: 12_000,
+        quad_ns: 1950,
     },
 ];
 
 impl WinogradTile {
-    /// The tile for the present size, which sets no rounding; `None` where none fits the device.
-    pub(crate) fn choose(g: &ConvGeometry, limits: &DeviceLimits) -> Option<Self> {
-        let mut fitting = TILES.iter().filter(|tile| tile.fits(limits));
-        let first = fitting.next()?;
-        let channels = first.n4 * CHANNEL_PACK;
-        let idle = g.c_out.next_multiple_of(channels) - g.c_out;
-        let busy = idle < channels / 2 && first.workgroups(g) >= LARGE_MIN_WORKGROUPS;
-        Some(*match busy {
-            true => first,
-            false => fitting.next().unwrap_or(first),
-        })
+    /// The tile for the present size, which sets no rounding, and the parts that the inputs are
+    /// summed in, whichever take the least time; `None` where no tile fits the device.
+    pub(crate) fn choose(g: &ConvGeometry, limits: &DeviceLimits) -> Option<(Self, u32)> {
+        let (tile, parts) = TILES
+            .iter()
+            .filter(|tile| tile.fits(limits))
+            .flat_map(|tile| {
+                even_parts(g, quads(g.c_in), MIN_QUADS_PER_PART).map(move |parts| (*tile, parts))
+            })
+            .filter(|&(_, parts)| parts <= limits.max_workgroup_count[2].into())
+            .min_by_key(|(tile, parts)| tile.time_ns(g, *parts))?;
+        Some((tile, u32::try_from(parts).unwrap_or(1)))
+    }
+
+    /// Predicted time of the convolution with its inputs in `parts`.
+    fn time_ns(&self, g: &ConvGeometry, parts: u64) -> u64 {
+        let rounds = self
+            .workgroups(g)
+            .saturating_mul(parts)
+            .div_ceil(PROCESSORS);
+        let quads = quads(g.c_in).div_ceil(parts);
+        let round_ns = self
+            .start_ns
+            .saturating_add(self.quad_ns.saturating_mul(quads));
+        rounds
+            .saturating_mul(round_ns)
+            .saturating_add(parts_ns(g, parts))
     }
 
     fn fits(&self, limits: &DeviceLimits) -> bool {
@@ -161,10 +182,9 @@ impl Candidates<'_> {
         if weight > most {
             return Err(format!("its weight would have {weight} elements"));
         }
-        let Some(tile) = WinogradTile::choose(g, self.limits) else {
+        let Some((_, parts)) = WinogradTile::choose(g, self.limits) else {
             return Err("its workgroups exceed the device".into());
         };
-        let parts = self.winograd_parts(tile);
         let sums_bytes = match parts {
             1 => Some(0),
             _ => self.sums_bytes(parts, g.pixels_out()),
@@ -179,22 +199,6 @@ impl Candidates<'_> {
         };
         let reason = format!("3x3 in tiles of 4x4: Winograd, {how}");
         Ok((ConvAlgorithm::Winograd { parts, together }, reason))
-    }
-
-    /// Parts of the inputs that fill a large GPU, side by side; none is empty.
-    fn winograd_parts(&self, tile: WinogradTile) -> u32 {
-        let g = self.geometry;
-        let workgroups = tile.workgroups(g).max(1);
-        let sum_bytes = g.elements_out().saturating_mul(4).max(1);
-        let most = (quads(g.c_in) / MIN_QUADS_PER_PART)
-            .min(MAX_SUMS_BYTES / sum_bytes)
-            .min(self.limits.max_workgroup_count[2].into())
-            .max(1);
-        let wanted = (ENOUGH_WORKGROUPS / workgroups).clamp(1, most);
-        let per_part = quads(g.c_in).div_ceil(wanted).max(1);
-        u32::try_from(quads(g.c_in).div_ceil(per_part))
-            .unwrap_or(1)
-            .max(1)
     }
 
     pub(super) fn winograd_weight_elements(&self) -> u64 {
