@@ -4,6 +4,7 @@ mod calls;
 mod case;
 mod fused;
 pub(crate) mod kernels;
+mod patches;
 mod winograd;
 
 use crate::blob::Conv;

@@ -1,6 +1,7 @@
 //! A plan becomes dispatches. Nothing is decided here.
 
 mod implicit;
+mod patches;
 mod winograd;
 
 use super::plan::{tiles, ConvAlgorithm, ConvGeometry, ConvPlan, ConvReport};

@@ -9,7 +9,7 @@ pub(super) use winograd::{quads_per_part, regions as winograd_regions, WinogradT
 
 pub use geometry::{tiles, ConvGeometry};
 
-use super::tile::Tile;
+use super::tile::{Tile, Units};
 use crate::error::Result;
 use crate::options::{ConvChoice, Options};
 use crate::tensor::{DeviceClass, DeviceLimits, Element, ImageShape, CHANNEL_PACK};
@@ -250,7 +250,9 @@ impl Candidates<'_> {
             Ok((algorithm, reason)) => {
                 let asked = "asked for by the option conv_algorithm";
                 let reason = match algorithm {
-                    ConvAlgorithm::Im2col { .. } | ConvAlgorithm::Winograd { .. } => {
+                    ConvAlgorithm::Im2col { .. }
+                    | ConvAlgorithm::Implicit { .. }
+                    | ConvAlgorithm::Winograd { .. } => {
                         format!("{asked}; {reason}")
                     }
                     _ => asked.into(),
@@ -324,12 +326,16 @@ impl Candidates<'_> {
                 format!("{parts} parts of K, whose sums fit the budget in {tiles} tiles")
             }
         };
-        let reason = format!("K = {}: GEMM that gathers, {how}", g.k());
+        let gathers = match tile.units {
+            Units::Patches => "GEMM that gathers from patches in shared memory",
+            Units::Invocations | Units::Matrices => "GEMM that gathers",
+        };
+        let reason = format!("K = {}: {gathers}, {how}", g.k());
         Ok((ConvAlgorithm::Implicit { parts, pixels_tile }, reason))
     }
 
     /// Most output pixels, in tiles of nearly equal size, whose sums of `parts` parts of K fit the
-    /// budget. 0 when that takes more tiles than parts: then as many workgroups run side by side
+    /// budget; all of them for patches. 0 when that takes more tiles than parts: then as many workgroups run side by side
     /// when each sums its parts in turn.
     fn pixels_tile(&self, tile: Tile, parts: u32) -> u32 {
         let pixels = self.geometry.pixels_out();
@@ -344,7 +350,11 @@ impl Candidates<'_> {
             1 => pixels,
             _ => pixels.div_ceil(count).next_multiple_of(tile_m),
         };
-        let found = (1..=parts.into()).map(of_count).find(fits);
+        let most_tiles = match tile.units {
+            Units::Patches => 1,
+            Units::Invocations | Units::Matrices => parts,
+        };
+        let found = (1..=most_tiles.into()).map(of_count).find(fits);
         found.map_or(0, |pixels| u32::try_from(pixels).unwrap_or(0))
     }
 

@@ -11,6 +11,9 @@ pub(super) enum Units {
     Invocations,
     /// Matrix units, by the subgroup of 32: `conv2d_matrix.comp`.
     Matrices,
+    /// The same, 16 columns of the image wide, whose inputs lie in shared memory until all taps
+    /// have seen them: `conv2d_patch.comp`.
+    Patches,
 }
 
 /// How a workgroup sums K.
@@ -37,8 +40,8 @@ pub(super) struct Tile {
     pub(super) units: Units,
     /// Steps of K in shared memory: the second is filled while the first is multiplied.
     pub(super) buffers: u32,
-    /// What a processor takes for [`ROUND_K`] of K with 1, 2, .. workgroups on it. More than there
-    /// are numbers do not fit it and go in rounds, each as long as a full one.
+    /// What a processor takes for [`ROUND_K`] of K with 1, 2, .. workgroups on it; as many as there are
+    /// numbers fit it.
     round_ns: &'static [u64],
 }
 
@@ -46,24 +49,37 @@ pub(super) struct Tile {
 // 2026-11-26. What the sums below predict is within a tenth of most of them; tests/bench/README.md
 // has what came of it. Only comparisons count, so that other large GPUs choose well by it too.
 
+/// Columns of the image in a patch: rows of a matrix.
+const PATCH_COLUMNS: u32 = 16;
+
 /// Processors.
 pub(super) const PROCESSORS: u64 = 132;
 
 /// K that [`Tile::round_ns`] is for.
 const ROUND_K: u64 = 64;
 
-/// The dispatch, the first loads and the last stores.
-const START_NS: u64 = 5000;
+/// The dispatch.
+const START_NS: u64 = 3000;
+
+/// First loads and last stores, which no products hide; a patch is loaded whole.
+const TURN_NS: u64 = 2000;
+const PATCH_TURN_NS: u64 = 3500;
 
 /// First loads that other subgroups do not hide: with one, and at most.
 const ALONE_NS: u64 = 6000;
 const MAX_ALONE_NS: u64 = 1500;
 
+/// A patch is loaded by at most so many loads of 16 bytes per invocation: registers hold them.
+const MAX_PATCH_LOADS: u64 = 12;
+
+/// With fewer inputs a patch is a fraction of a block.
+const MIN_PATCH_CHANNELS: u32 = 32;
+
 /// The barrier before the parts of K are added, and the dispatch that adds them.
-const PARTS_NS: u64 = 3000;
+const PARTS_NS: u64 = 1500;
 
 /// Bytes of sums of parts that are written and read in a microsecond.
-const SUMS_BYTES_PER_US: u64 = 1_330_000;
+const SUMS_BYTES_PER_US: u64 = 1_430_000;
 
 /// More parts than this were not measured.
 const MAX_PARTS: u64 = 16;
@@ -128,27 +144,40 @@ const fn matrices(buffers: u32, tile: Tile) -> Tile {
     }
 }
 
+const fn patches(buffers: u32, tile: Tile) -> Tile {
+    Tile {
+        units: Units::Patches,
+        buffers,
+        ..tile
+    }
+}
+
 /// For fp16 on matrix units. Against them were measured 32 to 128 of K per step, one buffer and two,
 /// 4 to 16 subgroups of 16x16 to 64x64 sums: two workgroups of 48 KiB fit a processor of an H100,
 /// and what a second buffer gains one is less than what a third workgroup gains.
-const MATRIX_TILES: [Tile; 6] = [
-    matrices(2, tile([128, 32, 8], [4, 4], &[1350, 1960])),
-    matrices(1, tile([128, 16, 16], [2, 2], &[800, 1350])),
-    matrices(1, tile([64, 16, 16], [2, 2], &[620, 850, 1150])),
-    matrices(2, tile([32, 16, 16], [1, 2], &[450, 600, 830])),
-    matrices(1, tile([128, 8, 8], [2, 2], &[850, 1250, 1850, 2500])),
-    matrices(2, tile([32, 8, 16], [1, 1], &[400, 480, 620, 800])),
+const MATRIX_TILES: [Tile; 11] = [
+    patches(2, tile([128, 32, 8], [4, 4], &[1110, 1690])),
+    patches(1, tile([128, 16, 16], [4, 2], &[560, 880])),
+    patches(1, tile([128, 16, 16], [2, 2], &[520])),
+    patches(1, tile([64, 16, 16], [2, 2], &[380, 590, 820])),
+    patches(2, tile([64, 16, 8], [2, 2], &[420, 600, 850, 1130])),
+    matrices(2, tile([128, 32, 8], [4, 4], &[1250, 2000])),
+    matrices(1, tile([128, 16, 16], [2, 2], &[730, 1300])),
+    matrices(1, tile([64, 16, 16], [2, 2], &[460, 760, 1060])),
+    matrices(2, tile([32, 16, 16], [1, 2], &[330, 520, 735])),
+    matrices(1, tile([128, 8, 8], [2, 2], &[670, 1100, 1650, 2300])),
+    matrices(2, tile([32, 8, 16], [1, 1], &[250, 390, 560, 740])),
 ];
 
 /// The last fits every device. Measured on an H200 against 128x64 to 256x64, 64x128 and 128x128
 /// pixels by channels: none was faster than the first, which also needs the fewest registers of them.
 const TILES: [Tile; 3] = [
-    tile([64, 16, 4], [8, 1], &[2500, 4000, 5600]),
-    tile([64, 8, 4], [4, 1], &[1850, 2750, 3750, 4850]),
+    tile([64, 16, 4], [8, 1], &[2430, 4000, 5700]),
+    tile([64, 8, 4], [4, 1], &[1800, 2700, 3800, 4800]),
     tile(
         [32, 8, 4],
         [4, 1],
-        &[1700, 2000, 2500, 2830, 3550, 4000, 4550, 5100],
+        &[1400, 1500, 2420, 2740, 3530, 3870, 4450, 5050],
     ),
 ];
 
@@ -203,15 +232,26 @@ impl Tile {
     }
 
     fn fits(&self, g: &ConvGeometry, limits: &DeviceLimits) -> bool {
-        let columns4 = g.group_out().div_ceil(4);
-        self.local_size() <= limits.max_workgroup_invocations
+        let columns8 = g.group_out().div_ceil(4).next_multiple_of(8);
+        // What is gathered in pieces is gathered by as few tiles side by side as are worth it.
+        let wide = |least: u32| eights(g) || self.tile_n4 >= columns8.min(least);
+        let suits = match self.units {
+            Units::Invocations => true,
+            Units::Matrices => wide(16),
+            Units::Patches => {
+                let plain = g.groups == 1 && g.stride == [1, 1] && !g.transposed;
+                let loads = self.positions(g) * u64::from(self.tile_k4 / 2);
+                plain
+                    && g.taps() > 1
+                    && g.c_in >= MIN_PATCH_CHANNELS
+                    && loads.div_ceil(self.local_size().into()) <= MAX_PATCH_LOADS
+            }
+        };
+        suits
+            && self.local_size() <= limits.max_workgroup_invocations
             && self.local_size() <= limits.max_workgroup_size[0]
-            && self.shared_bytes() <= limits.max_shared_memory_bytes
-            && self.tile_n4 <= columns4.next_multiple_of(8)
-            // What is gathered in pieces is gathered by as few tiles side by side as are worth it.
-            && (self.units == Units::Invocations
-                || eights(g)
-                || self.tile_n4 >= columns4.next_multiple_of(8).min(16))
+            && self.shared_bytes(g) <= limits.max_shared_memory_bytes.into()
+            && self.tile_n4 <= columns8
     }
 
     /// Predicted time of the convolution with K in `parts`.
@@ -219,26 +259,37 @@ impl Tile {
         let on_one = self.workgroups(g).saturating_mul(parts);
         let on_one = on_one.div_ceil(PROCESSORS).max(1);
         let most = self.round_ns.len() as u64;
-        let full = self.round_ns[self.round_ns.len() - 1];
-        let round_ns = match usize::try_from(on_one - 1) {
-            Ok(at) if on_one <= most => self.round_ns[at],
-            _ => full.saturating_mul(on_one.div_ceil(most)),
-        };
-        let k = self.steps(g).div_ceil(parts) * u64::from(self.tile_k4) * 4;
+        // More workgroups than fit go in turns, each as long as a full one.
+        let turns = on_one.div_ceil(most);
+        let together = if turns == 1 { on_one } else { most };
+        let round_ns = self.round_ns[usize::try_from(together - 1).unwrap_or(0)];
+        let k = self.steps(g).div_ceil(parts).saturating_mul(self.step_k(g));
         let products_ns = round_ns.saturating_mul(k) / ROUND_K;
-        let subgroups = on_one.min(most) * u64::from(self.local_size().div_ceil(32));
-        let start_ns = START_NS + MAX_ALONE_NS.min(ALONE_NS / subgroups.max(1));
-        products_ns
-            .saturating_add(start_ns)
+        let turn_ns = match self.units {
+            Units::Matrices if !eights(g) => products_ns.saturating_mul(2).saturating_add(TURN_NS),
+            Units::Invocations | Units::Matrices => products_ns.saturating_add(TURN_NS),
+            Units::Patches => products_ns.saturating_add(PATCH_TURN_NS),
+        };
+        let subgroups = together * u64::from(self.local_size().div_ceil(32));
+        let alone_ns = MAX_ALONE_NS.min(ALONE_NS / subgroups.max(1));
+        turns
+            .saturating_mul(turn_ns)
+            .saturating_add(START_NS + alone_ns)
             .saturating_add(parts_ns(g, parts))
     }
 
-    /// Tiles of `pixels` outputs, of one group and one part of K.
+    /// Tiles of `pixels` outputs, of one group and one part of K. Patches take all pixels.
     pub(super) fn tiles(self, g: &ConvGeometry, pixels: u64) -> u64 {
         let columns4 = u64::from(g.group_out().div_ceil(4));
-        pixels
-            .div_ceil(self.tile_m.into())
-            .saturating_mul(columns4.div_ceil(self.tile_n4.into()))
+        let along_pixels = match self.units {
+            Units::Invocations | Units::Matrices => pixels.div_ceil(self.tile_m.into()),
+            Units::Patches => self
+                .regions(g)
+                .into_iter()
+                .map(u64::from)
+                .fold(g.n.into(), u64::saturating_mul),
+        };
+        along_pixels.saturating_mul(columns4.div_ceil(self.tile_n4.into()))
     }
 
     fn workgroups(self, g: &ConvGeometry) -> u64 {
@@ -246,25 +297,65 @@ impl Tile {
             .saturating_mul(g.groups.into())
     }
 
+    /// Rows of the image that a patch computes, 16 columns wide.
+    pub(super) fn rows(self) -> u32 {
+        self.tile_m / PATCH_COLUMNS
+    }
+
+    /// Patches of one image, `[height, width]`.
+    pub(super) fn regions(self, g: &ConvGeometry) -> [u32; 2] {
+        [
+            g.h_out().div_ceil(self.rows()),
+            g.w_out().div_ceil(PATCH_COLUMNS),
+        ]
+    }
+
+    /// What a patch sees of the image, `[height, width]`.
+    pub(super) fn patch(self, g: &ConvGeometry) -> [u32; 2] {
+        let reach = |d: usize| (g.kernel[d] - 1).saturating_mul(g.dilation[d]);
+        [
+            self.rows().saturating_add(reach(0)),
+            PATCH_COLUMNS.saturating_add(reach(1)),
+        ]
+    }
+
+    fn positions(self, g: &ConvGeometry) -> u64 {
+        let [h, w] = self.patch(g).map(u64::from);
+        h.saturating_mul(w).min(1 << 32)
+    }
+
+    /// K of a step: patches take a block of channels through all taps.
+    fn step_k(self, g: &ConvGeometry) -> u64 {
+        let channels = u64::from(self.tile_k4) * 4;
+        match self.units {
+            Units::Invocations | Units::Matrices => channels,
+            Units::Patches => channels.saturating_mul(g.taps()),
+        }
+    }
+
     /// Steps of K.
     pub(super) fn steps(self, g: &ConvGeometry) -> u64 {
-        g.k().div_ceil(u64::from(self.tile_k4) * 4)
+        let k = match self.units {
+            Units::Invocations | Units::Matrices => g.k(),
+            Units::Patches => g.k_channels().into(),
+        };
+        k.div_ceil(u64::from(self.tile_k4) * 4)
     }
 
     /// Numbers of parts that K may be cut into. Shorter ones were not measured.
     fn parts(&self, g: &ConvGeometry) -> impl Iterator<Item = u64> {
-        let shortest_k = match self.units {
+        let shortest_k: u64 = match self.units {
             Units::Invocations => 128,
-            Units::Matrices => 512,
+            Units::Matrices | Units::Patches => 512,
         };
-        even_parts(g, self.steps(g), shortest_k / (u64::from(self.tile_k4) * 4))
+        even_parts(g, self.steps(g), shortest_k.div_ceil(self.step_k(g).max(1)))
     }
 
     pub(super) fn local_size(self) -> u32 {
         let (rows, columns) = (self.tile_m / self.thread_m, self.tile_n4 / self.thread_n4);
         match self.units {
             Units::Invocations => rows * columns,
-            Units::Matrices => rows / 16 * (columns / 4) * 32,
+            Units::Matrices | Units::Patches => rows / 16 * (columns / 4) * 32,
         }
     }
 
@@ -275,6 +366,9 @@ impl Tile {
             (Units::Matrices, _, Whole) => Shader::Conv2dMatrixF16,
             (Units::Matrices, _, Parts) => Shader::Conv2dMatrixPartF16,
             (Units::Matrices, _, Serial) => Shader::Conv2dMatrixSerialF16,
+            (Units::Patches, _, Whole) => Shader::Conv2dPatchF16,
+            (Units::Patches, _, Parts) => Shader::Conv2dPatchPartF16,
+            (Units::Patches, _, Serial) => Shader::Conv2dPatchSerialF16,
             (_, false, Whole) => Shader::Conv2dImplicitF32,
             (_, true, Whole) => Shader::Conv2dImplicitF16,
             (_, false, Parts) => Shader::Conv2dImplicitPartF32,
@@ -284,127 +378,20 @@ impl Tile {
         }
     }
 
-    fn shared_bytes(self) -> u32 {
-        match self.units {
-            Units::Invocations => {
-                let a = self.tile_m * (self.tile_k4 + 1);
-                let b = self.tile_k4 * 4 * self.tile_n4;
-                16 * self.buffers * (a + b)
-            }
-            Units::Matrices => {
-                let a = self.tile_m * (self.tile_k4 / 2 + 1);
-                let b = self.tile_k4 * 4 * (self.tile_n4 / 2 + 1);
-                let together = if self.thread_m % 2 == 0 { 2 } else { 1 };
-                let sums = self.local_size() / 32 * together * 16 * 5;
-                16 * (self.buffers * (a + b) + sums)
-            }
+    /// As the shaders declare it.
+    fn shared_bytes(self, g: &ConvGeometry) -> u64 {
+        let [m, n4, k4, buffers] =
+            [self.tile_m, self.tile_n4, self.tile_k4, self.buffers].map(u64::from);
+        let b8 = k4 * 4 * (n4 / 2 + 1);
+        let together = if self.thread_m % 2 == 0 { 2 } else { 1 };
+        let sums = u64::from(self.local_size() / 32) * together * 16 * 5;
+        16 * match self.units {
+            Units::Invocations => buffers * (m * (k4 + 1) + k4 * 4 * n4),
+            Units::Matrices => buffers * (m * (k4 / 2 + 1) + b8) + sums,
+            Units::Patches => sums.max(self.positions(g) * (k4 / 2 + 1)) + buffers * b8,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn geometry(c_in: u32, c_out: u32, size: u32, kernel: u32) -> ConvGeometry {
-        ConvGeometry {
-            n: 1,
-            c_in,
-            h_in: size,
-            w_in: size,
-            c_out,
-            kernel: [kernel; 2],
-            stride: [1; 2],
-            padding: [kernel / 2; 2],
-            dilation: [1; 2],
-            output_padding: [0; 2],
-            groups: 1,
-            transposed: false,
-        }
-    }
-
-    #[test]
-    fn tiles_fit_the_least_device_and_divide_evenly() {
-        for (element, limits) in [
-            (Element::F32, DeviceLimits::minimum()),
-            (Element::F16, with_matrices(128)),
-            (Element::F16, with_matrices(1024)),
-        ] {
-            check_choices(element, &limits);
-        }
-    }
-
-    /// A device with matrix units.
-    fn with_matrices(invocations: u32) -> DeviceLimits {
-        DeviceLimits {
-            max_workgroup_invocations: invocations,
-            max_workgroup_size: [invocations; 3],
-            max_shared_memory_bytes: 48 << 10,
-            matrix_16x16: true,
-            ..DeviceLimits::minimum()
-        }
-    }
-
-    fn check_choices(element: Element, limits: &DeviceLimits) {
-        for c in [1, 3, 4, 30, 64, 130, 512, 2048] {
-            for size in [1, 7, 14, 56, 256, 1024] {
-                for kernel in [1, 3, 7] {
-                    let g = geometry(c, c, size, kernel);
-                    let (tile, parts) = Tile::choose(&g, element, limits);
-                    let threads = tile.local_size();
-                    assert!(threads <= limits.max_workgroup_invocations, "{tile:?}");
-                    assert!(tile.shared_bytes() <= limits.max_shared_memory_bytes);
-                    // Every invocation loads equally many fours, or eights for matrices.
-                    let (lane, loads) = match tile.units {
-                        Units::Invocations => (1, 1),
-                        Units::Matrices => (2, 2),
-                    };
-                    assert_eq!(threads % (tile.tile_k4 / lane), 0, "{tile:?}");
-                    let (a, b) = (tile.tile_m * tile.tile_k4, tile.tile_k4 * 4 * tile.tile_n4);
-                    assert_eq!(
-                        (a % (threads * loads), b % (threads * loads)),
-                        (0, 0),
-                        "{tile:?}"
-                    );
-                    let (steps, parts) = (tile.steps(&g), u64::from(parts));
-                    let per_part = steps.div_ceil(parts);
-                    assert!(
-                        (parts - 1) * per_part < steps,
-                        "an empty part: {g:?} {tile:?}"
-                    );
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn matrix_tiles_follow_what_was_measured() {
-        let limits = with_matrices(1024);
-        let chosen = |g: &ConvGeometry| {
-            let (tile, parts) = Tile::choose(g, Element::F16, &limits);
-            (tile.tile_m, tile.tile_n4 * 4, parts)
-        };
-        assert_eq!(chosen(&geometry(64, 64, 256, 3)), (128, 64, 1));
-        assert_eq!(chosen(&geometry(64, 128, 256, 3)), (128, 128, 1));
-        assert_eq!(chosen(&geometry(128, 128, 56, 3)), (32, 64, 1));
-        assert_eq!(chosen(&geometry(256, 256, 28, 3)), (128, 64, 4));
-        assert_eq!(chosen(&geometry(512, 512, 14, 3)), (128, 64, 8));
-        assert_eq!(chosen(&geometry(256, 256, 128, 3)), (128, 128, 1));
-        assert_eq!(chosen(&geometry(256, 64, 56, 1)), (32, 32, 1));
-        assert_eq!(chosen(&geometry(512, 2048, 7, 1)), (32, 32, 1));
-        assert_eq!(chosen(&geometry(32, 64, 112, 5)), (128, 64, 1));
-        assert_eq!(chosen(&geometry(256, 256, 32, 3)), (128, 64, 4));
-        // A third workgroup on a processor, where two rounds would take 59 microseconds.
-        assert_eq!(chosen(&geometry(256, 128, 100, 3)), (64, 64, 1));
-        assert_eq!(chosen(&geometry(32, 32, 256, 3)), (128, 32, 1));
-    }
-
-    #[test]
-    fn long_sums_of_few_outputs_are_cut() {
-        let limits = DeviceLimits::minimum();
-        let parts = |g: &ConvGeometry| Tile::choose(g, Element::F32, &limits).1;
-        assert!(parts(&geometry(512, 512, 14, 3)) > 4);
-        assert_eq!(parts(&geometry(64, 64, 256, 3)), 1);
-        assert_eq!(parts(&geometry(256, 64, 56, 1)), 1);
-    }
-}
+mod tests;

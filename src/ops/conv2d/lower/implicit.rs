@@ -50,7 +50,8 @@ impl Operands<'_> {
         Ok((tile_count, 2 * tile_count))
     }
 
-    /// The GEMM of `pixels`, whose left operand is gathered; results are bound behind what is bound here.
+    /// The GEMM of `pixels`, whose left operand is gathered, or read from patches of the image where
+    /// `pixels` are all; results are bound behind what is bound here.
     fn gather(
         &self,
         program: &ProgramBuilder<'_>,
@@ -62,6 +63,9 @@ impl Operands<'_> {
         let packed = |channels: u32| u64::from(channels).next_multiple_of(CHANNEL_PACK.into());
         let element = self.x.element;
         let (tile, _) = Tile::choose(g, element, program.limits());
+        if tile.units == Units::Patches {
+            return self.patches(program, tile, parts, sums);
+        }
         let aligned = g.group_in() % CHANNEL_PACK == 0;
         let vectors = match g.k_channels() % CHANNEL_PACK == 0 {
             true if aligned => 1,
@@ -73,12 +77,7 @@ impl Operands<'_> {
             _ => [CHANNEL_PACK, 1],
         };
         let mut spec = vec![tile.thread_m];
-        if sums == Sums::Parts {
-            spec.extend([0; 4]);
-        } else {
-            spec.push(self.bias.is_some().into());
-            spec.extend(self.finish.spec());
-        }
+        spec.extend(self.finish_spec(sums));
         spec.extend([tile.tile_m, tile.tile_n4, tile.tile_k4, tile.thread_n4]);
         spec.push(vectors);
         spec.extend(lookup);
@@ -119,6 +118,15 @@ impl Operands<'_> {
             bindings: vec![Bind::read(&self.x), Bind::read(&self.weight)],
             workgroups: [x, y, z],
         })
+    }
+
+    /// The specialization constants of what finishes sums: nothing where that are those of parts.
+    pub(super) fn finish_spec(&self, sums: Sums) -> [u32; 4] {
+        if sums == Sums::Parts {
+            return [0; 4];
+        }
+        let [activation, residual, last] = self.finish.spec();
+        [self.bias.is_some().into(), activation, residual, last]
     }
 
     /// Where finished `pixels` go, and what finishes them.
