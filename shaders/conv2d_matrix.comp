@@ -42,8 +42,8 @@ layout(std430, set = 0, binding = 2) writeonly buffer Parts { vec4 parts[]; };
 #include "conv_finish.glsl"
 #endif
 
-const uint SIDE = 16;
-#define Sums coopmat<float, gl_ScopeSubgroup, SIDE, SIDE, gl_MatrixUseAccumulator>
+#include "matrix.glsl"
+
 const uint SUBGROUPS_N = TILE_N4 * 4 / (SIDE * MATRICES_N);
 const uint SUBGROUPS_M = TILE_M / (SIDE * PIXELS);
 const uint THREADS = SUBGROUPS_M * SUBGROUPS_N * 32;
@@ -68,18 +68,6 @@ const uint SIZE_SUM = TOGETHER * SIDE * PITCH_SUM;
 shared vec4 tile_sum[SUBGROUPS_M * SUBGROUPS_N * SIZE_SUM];
 
 #include "gather_load.glsl"
-
-// `count` as drivers cannot know it: some unroll every loop whose length they know, whatever they
-// are told, and code that a workgroup runs once takes longer to load than to run. On an H100 128
-// channels at 256x256 take 56 microseconds instead of 63.
-uint unknown(const uint count) {
-  return count + (pixel_end >> 31);
-}
-
-uvec4 packed(const f16vec4 low, const f16vec4 high) {
-  return uvec4(packFloat2x16(low.xy), packFloat2x16(low.zw), packFloat2x16(high.xy),
-               packFloat2x16(high.zw));
-}
 
 // Eight neighbours in K of the pixel that load `load` is of.
 uvec4 load_a8(const uint load, const uint group) {
@@ -241,7 +229,7 @@ void main() {
       controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared,
                      gl_SemanticsAcquireRelease);
       uint from = scratch + in_row * PITCH_SUM + in_column4;
-      uint eights = unknown(2 * TOGETHER);
+      uint eights = unknown(2 * TOGETHER, pixel_end);
       [[dont_unroll]] for (uint eight = 0; eight < eights; ++eight) {
         if (row < pixel_end && column4 < columns4) {
 #ifdef PART

@@ -72,8 +72,8 @@ layout(std430, set = 0, binding = 2) writeonly buffer Parts { vec4 parts[]; };
 #include "conv_finish.glsl"
 #endif
 
-const uint SIDE = 16;
-#define Sums coopmat<float, gl_ScopeSubgroup, SIDE, SIDE, gl_MatrixUseAccumulator>
+#include "matrix.glsl"
+
 const uint SUBGROUPS_N = TILE_N4 * 4 / (SIDE * MATRICES_N);
 const uint SUBGROUPS_M = TILE_H / PIXELS;
 const uint THREADS = SUBGROUPS_M * SUBGROUPS_N * 32;
@@ -99,16 +99,6 @@ shared uvec4 tile_a[SIZE_A];
 shared uvec4 tile_b[BUFFERS * SIZE_B];  // [channel][column / 8]
 
 const uint OUTSIDE = 0xffffffff;
-
-// `count` as drivers cannot know it: see conv2d_matrix.comp.
-uint unknown(const uint count) {
-  return count + (h_out >> 31);
-}
-
-uvec4 packed(const f16vec4 low, const f16vec4 high) {
-  return uvec4(packFloat2x16(low.xy), packFloat2x16(low.zw), packFloat2x16(high.xy),
-               packFloat2x16(high.zw));
-}
 
 // Quad `quad` of channels of the pixel that starts at quad `from`. Pad lanes may be NaN.
 f16vec4 load_x4(const uint from, const uint quad) {
@@ -303,7 +293,7 @@ void main() {
       }
       controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared,
                      gl_SemanticsAcquireRelease);
-      uint eights = unknown(2 * TOGETHER);
+      uint eights = unknown(2 * TOGETHER, h_out);
       [[dont_unroll]] for (uint eight = 0; eight < eights; ++eight) {
         uint h = tile_h + sum_row + i + eight / 2;
         uint w = tile_w + eight % 2 * (SIDE / 2) + in_row;
