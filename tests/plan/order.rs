@@ -1,7 +1,7 @@
 //! What rounding depends on.
 
 use super::{any_geometry, any_options, FakeImages, Random, WEIGHTS};
-use etvk::ops::conv2d::{plan_conv2d, ConvAlgorithm, ConvPlan};
+use etvk::ops::conv2d::{plan_conv2d, ConvAlgorithm, ConvGeometry, ConvPlan};
 use etvk::options::Options;
 use etvk::tensor::{DeviceClass, DeviceImages, DeviceLimits, Element};
 use std::sync::Arc;
@@ -18,20 +18,43 @@ fn order(plan: &ConvPlan) -> (u32, u32) {
     }
 }
 
+/// Of few pixels and many inputs, for which matrix units keep patches and sum them in parts.
+fn long_sums(random: &mut Random) -> ConvGeometry {
+    let mut number = |low, high| u32::try_from(random.int(low, high)).expect("small");
+    ConvGeometry {
+        n: number(1, 2),
+        c_in: number(129, 300),
+        c_out: number(20, 80),
+        h_in: number(4, 12),
+        w_in: number(4, 12),
+        kernel: [3, 3],
+        stride: [1, 1],
+        padding: [1, 1],
+        dilation: [1, 1],
+        groups: 1,
+        output_padding: [0, 0],
+        transposed: false,
+    }
+}
+
 #[test]
 fn the_budget_never_sets_the_order_of_sums() {
     let seed = std::env::var("ETVK_TEST_SEED").map_or(31_337, |s| s.parse().expect("a number"));
     let mut random = Random::new(seed);
     let (mut parted, mut tiled, mut serial) = (0u32, 0u32, 0u32);
-    let mut winograd = 0u32;
+    let (mut winograd, mut patches) = (0u32, 0u32);
     for round in 0..40_000 {
-        let g = any_geometry(&mut random);
+        let g = match round % 16 {
+            1 => long_sums(&mut random),
+            _ => any_geometry(&mut random),
+        };
         let options = any_options(&mut random);
         let element = [Element::F32, Element::F16][round % 2];
         let weight = WEIGHTS[usize::try_from(random.int(0, 3)).expect("small")];
         let limits = DeviceLimits {
             class: [DeviceClass::Cpu, DeviceClass::Discrete][random.int(0, 1) as usize],
             images: DeviceImages(Arc::new(FakeImages::random(&mut random))),
+            matrix_16x16: random.int(0, 1) == 1,
             ..super::winograd::gpu()
         };
         let more = Options {
@@ -52,12 +75,17 @@ fn the_budget_never_sets_the_order_of_sums() {
                 tiled += u32::from(pixels_tile > 0 && u64::from(pixels_tile) < g.pixels_out());
                 serial += u32::from(pixels_tile == 0);
                 assert_eq!(pixels_tile == 0, a.workspace_bytes == 0, "{what}");
+                if a.reason.contains("patches") {
+                    patches += 1;
+                    let all = u64::from(pixels_tile) == g.pixels_out();
+                    assert!(pixels_tile == 0 || all, "{what}: {a:?}");
+                }
             }
         }
     }
     // The generator must reach each of them.
     assert!(
-        parted > 1000 && tiled > 50 && serial > 100 && winograd > 100,
-        "{parted} {tiled} {serial} {winograd}"
+        parted > 1000 && tiled > 50 && serial > 100 && winograd > 100 && patches > 100,
+        "{parted} {tiled} {serial} {winograd} {patches}"
     );
 }

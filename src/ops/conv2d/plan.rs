@@ -335,8 +335,8 @@ impl Candidates<'_> {
     }
 
     /// Most output pixels, in tiles of nearly equal size, whose sums of `parts` parts of K fit the
-    /// budget; all of them for patches. 0 when that takes more tiles than parts: then as many workgroups run side by side
-    /// when each sums its parts in turn.
+    /// budget; of patches all or none. 0 when that takes more tiles than parts: then as many workgroups
+    /// run side by side when each sums its parts in turn.
     fn pixels_tile(&self, tile: Tile, parts: u32) -> u32 {
         let pixels = self.geometry.pixels_out();
         let most = self.most_bytes();

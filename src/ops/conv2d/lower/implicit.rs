@@ -120,7 +120,7 @@ impl Operands<'_> {
         })
     }
 
-    /// The specialization constants of what finishes sums: nothing where that are those of parts.
+    /// The specialization constants of what finishes sums: nothing for those of parts.
     pub(super) fn finish_spec(&self, sums: Sums) -> [u32; 4] {
         if sums == Sums::Parts {
             return [0; 4];
