@@ -83,7 +83,7 @@ fn matrix_tiles_follow_what_was_measured() {
     use Units::{Matrices, Patches};
     assert_eq!(chosen(64, 64, 256, 3), (Patches, 128, 64, 1));
     assert_eq!(chosen(64, 128, 256, 3), (Patches, 128, 128, 1));
-    assert_eq!(chosen(128, 128, 56, 3), (Matrices, 64, 64, 1));
+    assert_eq!(chosen(128, 128, 56, 3), (Patches, 64, 64, 1));
     assert_eq!(chosen(256, 256, 28, 3), (Patches, 128, 64, 4));
     assert_eq!(chosen(512, 512, 14, 3), (Patches, 128, 64, 8));
     assert_eq!(chosen(256, 256, 128, 3), (Patches, 128, 128, 1));
