@@ -379,18 +379,18 @@ impl Operands<'_> {
         )
     }
 
-    /// `h_in, w_in, h_out, w_out, kernel, stride, padding, dilation`.
+    /// `h_in, w_in, h_out, w_out, kernel`.
+    fn extents(&self) -> Vec<u32> {
+        let g = self.g;
+        [[g.h_in, g.w_in], [g.h_out(), g.w_out()], g.kernel].concat()
+    }
+
+    /// [`Operands::extents`] and `stride, padding, dilation`.
     fn sizes(&self) -> Vec<u32> {
         let g = self.g;
-        [
-            [g.h_in, g.w_in],
-            [g.h_out(), g.w_out()],
-            g.kernel,
-            g.stride,
-            g.padding,
-            g.dilation,
-        ]
-        .concat()
+        let mut sizes = self.extents();
+        sizes.extend([g.stride, g.padding, g.dilation].concat());
+        sizes
     }
 
     /// One dispatch over all strips of all rows and quads of channels.

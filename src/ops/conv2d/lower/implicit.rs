@@ -95,14 +95,9 @@ impl Operands<'_> {
             packed(g.c_in),
             packed(g.c_out),
             g.groups.into(),
-            g.h_in.into(),
-            g.w_in.into(),
-            g.h_out().into(),
-            g.w_out().into(),
-            g.kernel[0].into(),
-            g.kernel[1].into(),
-            u64::from(g.k_channels().div_ceil(CHANNEL_PACK)),
         ])?;
+        push.extend(self.extents());
+        push.push(g.k_channels().div_ceil(CHANNEL_PACK));
         push.extend([g.stride, g.padding, g.dilation].concat());
         push.extend(self.finish.push());
         let [x, y, _] = program.line(tile.tiles(g, pixels.end - pixels.start), 1)?;

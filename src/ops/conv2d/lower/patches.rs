@@ -23,18 +23,8 @@ impl Operands<'_> {
         let aligned = self.c_out_packed() % 8 == 0;
         spec.extend([eights(g).into(), aligned.into(), tile.buffers]);
         let [regions_h, regions_w] = tile.regions(g);
-        let mut push = words_of(&[
-            regions_h.into(),
-            regions_w.into(),
-            g.c_out.into(),
-            g.c_in.into(),
-            g.h_in.into(),
-            g.w_in.into(),
-            g.h_out().into(),
-            g.w_out().into(),
-            g.kernel[0].into(),
-            g.kernel[1].into(),
-        ])?;
+        let mut push = vec![regions_h, regions_w, g.c_out, g.c_in];
+        push.extend(self.extents());
         push.extend([g.padding, g.dilation].concat());
         push.extend(words_of(&[
             tile.steps(g),
