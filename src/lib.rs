@@ -3,42 +3,32 @@
 //! Two halves. A **pure core** decides everything and is tested without a GPU:
 //!
 //! ```text
-//! bytes --parse--> Graph --compile--> Program --memory--> MemoryPlan, hazards
-//!                          (ops: one file per operator; ops::conv2d::plan chooses algorithms)
+//! bytes --parse--> Graph --passes--> Graph --compile--> Program --memory--> MemoryPlan, hazards
 //! ```
 //!
-//! A **thin shell** obeys: `vk` records a [`program::Program`] into a command buffer once per set
-//! of input sizes and submits it per inference; `delegate` joins the two halves; `ffi` is the C ABI.
+//! [`compile::load::plan`] is all of that line: one pure function of bytes, named data, what is known
+//! of the device, and what the caller chose. A **thin shell** obeys: [`shell::vk`] records a
+//! [`core::program::Program`] into a command buffer once per set of input sizes and submits it per
+//! inference; [`shell::delegate`] joins the two halves; [`shell::ffi`] is the C ABI.
 //!
-//! Imports point one way: `ffi -> delegate -> {parse, compile, vk}`, `compile -> ops -> builder ->
-//! {graph, program, tensor}`. Operators never see `vk`; `vk` never sees operators or graphs.
-//! `tests/layering.rs` keeps this, and the compiler keeps `unsafe` inside `vk` and `ffi`.
+//! The folders are the layers, the lowest first; each imports only what stands before it:
+//!
+//! | folder | what it holds |
+//! |--|--|
+//! | `base` | errors, log records, threads |
+//! | `core` | graphs, programs, devices and choices as plain data; parsing; memory planning |
+//! | `ops/support` | what operators share: arguments, the builder they emit into, windows, the GEMM |
+//! | `ops` | one file per operator, and their table |
+//! | `compile` | passes, bounds, mutable buffers, the loop over nodes, the load |
+//! | `shell` | Vulkan, loaded programs, the C ABI |
+//!
+//! Operators never see `shell`; `shell::vk` never sees operators or graphs. No two files import one
+//! another, directly or by way of others: `tests/layering.rs` computes the graph of imports from the
+//! source and names the files of any circle. The compiler keeps `unsafe` inside `shell::vk` and
+//! `shell::ffi`.
 
-pub mod builder;
+pub mod base;
 pub mod compile;
-pub mod constant;
-pub mod delegate;
-pub mod error;
-#[allow(
-    unsafe_code,
-    reason = "raw pointers from C: each is checked, and its use says why it is sound"
-)]
-pub mod ffi;
-pub mod graph;
-pub mod log_sink;
-pub mod memory;
+pub mod core;
 pub mod ops;
-pub mod options;
-pub mod parallel;
-pub mod parse;
-pub mod passes;
-pub mod program;
-pub mod shader;
-pub mod state;
-pub mod strided;
-pub mod tensor;
-#[allow(
-    unsafe_code,
-    reason = "Vulkan is a C API: every call is unsafe and says why it is sound"
-)]
-pub mod vk;
+pub mod shell;

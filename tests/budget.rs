@@ -12,7 +12,7 @@ mod reference;
 mod run;
 
 use blob::{Conv, GraphBuilder};
-use etvk::tensor::DType::{self, F16, F32};
+use etvk::core::tensor::DType::{self, F16, F32};
 use random::Random;
 use reference::Array;
 use run::{Loaded, ETVK_STATUS_OUT_OF_MEMORY};

@@ -244,7 +244,7 @@ fn files_stay_readable() {
 
 #[test]
 fn the_wire_trips() {
-    let text = "use crate::error::{Error, Result};\nuse crate::{vk, graph::Graph};\nlet x = crate::ops::copy::emit();";
+    let text = "use crate::base::error::{Error, Result};\nuse crate::{vk, graph::Graph};\nlet x = crate::ops::copy::emit();";
     let found = mentions(text);
     assert_eq!(
         found,
@@ -260,7 +260,7 @@ fn the_wire_trips() {
     assert!(!allowed("ops::conv2d_other", &["ops::conv2d"]));
     assert!(!allowed("graph::Graph", &["graph::ConstantSource"]));
     assert!(
-        code("a // crate::vk\n#[cfg(test)]\nmod tests {\ncrate::ffi")
+        code("a // crate::shell::vk\n#[cfg(test)]\nmod tests {\ncrate::ffi")
             .find("crate")
             .is_none()
     );

@@ -8,10 +8,10 @@ mod constants;
 mod malformed;
 
 use blob::{assemble, wire, Conv, GraphBuilder, GRAPH_OFFSET};
-use etvk::error::{Error, ErrorKind};
-use etvk::graph::{ConstantId, ConstantSource, Graph, TensorSpec, Value, ValueId};
-use etvk::parse::parse;
-use etvk::tensor::DType;
+use etvk::base::error::{Error, ErrorKind};
+use etvk::core::graph::{ConstantId, ConstantSource, Graph, TensorSpec, Value, ValueId};
+use etvk::core::parse::parse;
+use etvk::core::tensor::DType;
 use flatbuffers::{FlatBufferBuilder, WIPOffset};
 
 const DTYPES: [DType; 8] = [

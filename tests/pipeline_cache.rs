@@ -11,7 +11,7 @@ mod reference;
 mod run;
 
 use blob::GraphBuilder;
-use etvk::tensor::DType::F32;
+use etvk::core::tensor::DType::F32;
 use random::Random;
 use reference::Array;
 use run::Loaded;

@@ -1,11 +1,15 @@
 //! Properties of the convolution planner over random geometries, without a GPU.
 
-use etvk::error::ErrorKind;
-use etvk::ops::conv2d::plan::{tiles, MAX_TILES};
-use etvk::ops::conv2d::{plan_conv2d, ConvAlgorithm, ConvGeometry, ConvPlan, WeightSource};
-use etvk::options::{ConvChoice, Options, ScratchStorage};
-use etvk::tensor::{DeviceClass, DeviceImages, DeviceLimits, Element, ImageDimensions};
-use std::sync::Arc;
+use etvk::base::error::{ErrorKind, Result};
+use etvk::core::constraints::Constraints;
+use etvk::core::conv::tiles;
+use etvk::core::conv::{ConvAlgorithm, ConvGeometry, ConvPlan, WeightSource};
+use etvk::core::device::{DeviceClass, DeviceLimits, ImageSizes, NoImages};
+use etvk::core::image::ImageDimensions;
+use etvk::core::options::{ConvChoice, Options, ScratchStorage};
+use etvk::core::tensor::Element;
+use etvk::ops::conv2d::plan::MAX_TILES;
+use etvk::ops::conv2d::plan_conv2d;
 
 #[path = "plan/images.rs"]
 mod images;
@@ -71,7 +75,19 @@ fn plan(g: &ConvGeometry, options: &Options) -> ConvPlan {
         class: DeviceClass::Cpu,
         ..DeviceLimits::minimum()
     };
-    plan_conv2d(g, CONSTANT, Element::F32, &limits, options).expect("a good geometry")
+    plan_on(g, CONSTANT, Element::F32, &limits, options).expect("a good geometry")
+}
+
+/// The plan on a device without images.
+fn plan_on(
+    g: &ConvGeometry,
+    weight: WeightSource,
+    element: Element,
+    limits: &DeviceLimits,
+    options: &Options,
+) -> Result<ConvPlan> {
+    let constraints = Constraints::new(options, limits);
+    plan_conv2d(g, weight, element, &constraints, &NoImages)
 }
 
 fn budget(workspace_bytes: u64) -> Options {
@@ -158,12 +174,14 @@ fn any_geometry_gives_a_plan_within_limits_or_an_error() {
         let mut limits = DeviceLimits::minimum();
         limits.max_storage_buffer_range_bytes = 1 << random.int(20, 32);
         limits.class = [DeviceClass::Cpu, DeviceClass::Discrete][random.int(0, 1) as usize];
-        limits.images = DeviceImages(Arc::new(FakeImages::random(&mut random)));
+        let images = FakeImages::random(&mut random);
+        limits.image_extents = images.extents();
         let what = || format!("ETVK_TEST_SEED={seed}, round {round}: {g:?} {options:?}");
-        let result = plan_conv2d(&g, weight, element, &limits, &options);
+        let constraints = Constraints::new(&options, &limits);
+        let result = plan_conv2d(&g, weight, element, &constraints, &images);
         assert_eq!(
             result,
-            plan_conv2d(&g, weight, element, &limits, &options),
+            plan_conv2d(&g, weight, element, &constraints, &images),
             "{}",
             what()
         );
@@ -208,8 +226,8 @@ fn any_geometry_gives_a_plan_within_limits_or_an_error() {
                 Some(image) => {
                     // The fake has checked the extents; what it allocates is what is counted.
                     assert_eq!(
-                        limits.images.0.allocation_bytes(image),
-                        Some(plan.workspace_bytes),
+                        images.allocation_bytes(image),
+                        Ok(Some(plan.workspace_bytes)),
                         "{}",
                         what()
                     );
@@ -477,7 +495,7 @@ fn wrong_geometries_are_errors_with_numbers() {
             "[9, 9]",
         ),
     ] {
-        let e = plan_conv2d(
+        let e = plan_on(
             &wrong,
             CONSTANT,
             Element::F32,
@@ -493,7 +511,7 @@ fn wrong_geometries_are_errors_with_numbers() {
         w_in: 1 << 20,
         ..g
     };
-    let e = plan_conv2d(
+    let e = plan_on(
         &huge,
         CONSTANT,
         Element::F32,

@@ -1,7 +1,8 @@
 //! The tables of README are what the code says. `ETVK_BLESS=1 cargo test --test readme` rewrites
 //! them.
 
-use etvk::{ops, options};
+use etvk::core::options;
+use etvk::ops::table;
 use std::fmt::Write as _;
 
 /// `text` with what stands between the markers of `name` replaced by `table`.
@@ -27,7 +28,7 @@ fn option_rows() -> String {
 }
 
 fn operator_rows() -> String {
-    let mut rows: Vec<String> = ops::OPS
+    let mut rows: Vec<String> = table::OPS
         .iter()
         .map(|entry| {
             let mut names: Vec<&str> = entry.names.to_vec();

@@ -1,16 +1,31 @@
-//! Symbolic integers among the inputs at the upper bound. The exporter does not say what they are
+//! Input sizes at the upper bound, symbolic integers among them. The exporter does not say what they are
 //! there; but it says the bound of every tensor, and integers are what gives tensors their sizes.
 
-use crate::graph::{Graph, Node, Value, ValueId};
+use crate::base::error::{Error, Result};
+use crate::core::graph::{Graph, InputShape, Node, Value, ValueId};
 use crate::ops::symint::compute;
 use std::collections::HashMap;
 
 /// Passes over the nodes at most: chains of arithmetic against the order of nodes are short.
 const MAX_PASSES: usize = 8;
 
+/// The input sizes at the upper bound: what a program is exported for.
+pub fn bound_shapes(graph: &Graph) -> Result<Vec<InputShape>> {
+    let integers = integers_at_bound(graph);
+    let shape = |&id| match graph.value(id)? {
+        Value::Tensor(spec) => Ok(InputShape::Dims(spec.dims.clone())),
+        Value::SymInt(n) => {
+            let n = integers.get(&id).copied().unwrap_or(i64::from(*n));
+            Ok(InputShape::Integer(n))
+        }
+        other => Err(Error::blob(format!("input {id} is {}", other.kind()))),
+    };
+    graph.inputs.iter().map(shape).collect()
+}
+
 /// Values of the symbolic integers of `graph` that give tensors the sizes of their bounds, as far as
 /// such values follow from the nodes. Empty when every input's bound is known.
-pub(super) fn integers_at_bound(graph: &Graph) -> HashMap<ValueId, i64> {
+fn integers_at_bound(graph: &Graph) -> HashMap<ValueId, i64> {
     let mut known = Known {
         graph,
         numbers: HashMap::new(),
@@ -86,7 +101,7 @@ impl Known<'_> {
             }
             "aten.slice_copy.Tensor" => {
                 let rank = self.dims(result)?.len();
-                let dim = crate::ops::args::wrap_dim(self.number(arg(1)?)?, rank).ok()?;
+                let dim = crate::ops::support::args::wrap_dim(self.number(arg(1)?)?, rank).ok()?;
                 let size = i64::from(*self.dims(result)?.get(dim)?);
                 let start = match self.graph.value(arg(2)?) {
                     Ok(Value::None) => 0,
@@ -98,7 +113,8 @@ impl Known<'_> {
             }
             "sym_size.int" => {
                 let dims = self.dims(arg(0)?)?;
-                let dim = crate::ops::args::wrap_dim(self.number(arg(1)?)?, dims.len()).ok()?;
+                let dim =
+                    crate::ops::support::args::wrap_dim(self.number(arg(1)?)?, dims.len()).ok()?;
                 let size = dims.get(dim).map(|&d| i64::from(d));
                 self.set(result, size);
                 Some(())
@@ -177,8 +193,8 @@ impl Known<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::TensorSpec;
-    use crate::tensor::DType;
+    use crate::core::graph::TensorSpec;
+    use crate::core::tensor::DType;
 
     fn push(graph: &mut Graph, value: Value) -> ValueId {
         graph.values.push(value);

@@ -1,16 +1,16 @@
 //! Batch norm with given statistics: an affine map per channel. One that follows a convolution was
 //! folded into it by the exporter.
 
-use super::copy::LINE_LOCAL_SIZE;
-use super::{Args, Op};
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::ops::copy::dense_layout;
-use crate::program::Access;
-use crate::shader::Shader;
-use crate::strided::Strided;
-use crate::tensor::{Element, Layout, Tensor};
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::core::program::Access;
+use crate::core::shader::Shader;
+use crate::core::strided::Strided;
+use crate::core::tensor::{Element, Layout, Tensor};
+use crate::ops::support::builder::dense_layout;
+use crate::ops::support::builder::LINE_LOCAL_SIZE;
+use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::{Args, Op};
 
 /// Loop dims of the kernel.
 const MAX_RANK: usize = 6;

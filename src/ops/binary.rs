@@ -1,12 +1,12 @@
 //! Functions of two elements, broadcast: arithmetic, comparisons, logic. Either may be a number.
 
-use super::elementwise::{narrow, wrapped, Elementwise, Scalar, LOCAL_SIZE};
-use super::{Args, Op};
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::shader::Shader;
-use crate::tensor::{DType, Element};
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::core::shader::Shader;
+use crate::core::tensor::{DType, Element};
+use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder};
+use crate::ops::support::elementwise::{narrow, wrapped, Elementwise, Scalar, LOCAL_SIZE};
+use crate::ops::support::{Args, Op};
 
 /// Loop dims of the kernel: push constants hold no more.
 const MAX_RANK: usize = 6;

@@ -1,12 +1,12 @@
 //! Concatenation: one copy per input into its part of the output.
 
-use super::window::{existing_dim, slice};
-use super::{Args, Op};
-use crate::builder::ProgramBuilder;
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::ops::copy::dense_layout;
-use crate::tensor::{Layout, Tensor};
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::core::tensor::{Layout, Tensor};
+use crate::ops::support::builder::dense_layout;
+use crate::ops::support::builder::ProgramBuilder;
+use crate::ops::support::window::{existing_dim, slice};
+use crate::ops::support::{Args, Op};
 
 /// A call of `aten.cat`.
 pub struct Cat {

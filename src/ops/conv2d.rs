@@ -7,13 +7,14 @@ pub mod plan;
 mod tile;
 mod weights;
 
-pub use plan::{plan_conv2d, ConvAlgorithm, ConvGeometry, ConvPlan, ConvReport, WeightSource};
+pub use plan::plan_conv2d;
 
-use super::gemm::Steps;
-use super::{Args, Epilogue, Op};
-use crate::builder::ProgramBuilder;
-use crate::error::{Error, Result};
-use crate::graph::{Fused, ValueId};
+use crate::base::error::{Error, Result};
+use crate::core::conv::{ConvGeometry, WeightSource};
+use crate::core::graph::{Fused, ValueId};
+use crate::ops::support::builder::ProgramBuilder;
+use crate::ops::support::gemm::Steps;
+use crate::ops::support::{Args, Epilogue, Op};
 
 /// A call of `aten.convolution` or `et_vk.conv_with_clamp`.
 pub struct Conv2d {
@@ -74,14 +75,14 @@ impl Op for Conv2d {
     fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
         let geometry = self.geometry(program)?;
         let largest = program.graph().tensor(self.output)?;
-        let element = largest.dtype.element(program.limits());
+        let element = program.limits().element(largest.dtype);
         let most_outputs = largest.numel().unwrap_or(u64::MAX);
         let weight = match program.constant(self.weight)? {
             Some(_) => WeightSource::Constant { most_outputs },
             None => WeightSource::Computed,
         };
-        let (limits, options) = (program.limits(), program.options());
-        let plan = plan_conv2d(&geometry, weight, element, limits, options)?;
+        let (constraints, images) = (program.constraints(), program.images());
+        let plan = plan_conv2d(&geometry, weight, element, constraints, images)?;
         self.lower_as(&geometry, &plan, program)
     }
 }

@@ -1,16 +1,12 @@
 //! Tensors made of numbers: full, zeros, ones, scalar_tensor, arange.
 
-use super::elementwise::{wrapped, Scalar, LOCAL_SIZE};
-use super::{Args, Op};
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::shader::Shader;
-use crate::strided::Strided;
-use crate::tensor::{Element, Layout, Tensor};
-
-/// Loop dims of the kernel.
-const MAX_RANK: usize = 8;
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::core::tensor::Layout;
+use crate::ops::support::builder::ProgramBuilder;
+use crate::ops::support::elementwise::Scalar;
+use crate::ops::support::fill::{emit_fill, emit_range};
+use crate::ops::support::{Args, Op};
 
 /// What the sizes of a filled tensor are.
 enum Sizes {
@@ -125,49 +121,6 @@ fn arange_count(start: Scalar, end: Scalar, step: Scalar) -> Result<u32> {
         return Err(refuse());
     }
     Ok(count as u32)
-}
-
-/// Emits the kernel that sets every element of `target` to `value`.
-pub fn emit_fill(program: &mut ProgramBuilder<'_>, target: &Tensor, value: Scalar) -> Result<()> {
-    emit_range(program, target, [value, Scalar::Int(0)])
-}
-
-/// Emits the kernel that sets element `i` of `target`, in the order of its memory, to `start + i step`.
-pub fn emit_range(
-    program: &mut ProgramBuilder<'_>,
-    target: &Tensor,
-    [start, step]: [Scalar; 2],
-) -> Result<()> {
-    let strided = Strided::new(&target.dims, &[target])?;
-    let mut push = strided.push(MAX_RANK)?;
-    for number in [start, step] {
-        if target.element == Element::I32 {
-            // A boolean is whether the number is not 0.
-            let n = match (target.dtype, number.integer()) {
-                (crate::tensor::DType::Bool, _) => i64::from(number.double() != 0.0),
-                (_, Some(n)) => n,
-                (_, None) => i64::from(number.double() as i32),
-            };
-            push.extend([wrapped(n), 0]);
-        } else {
-            let high = number.double() as f32;
-            let rest = number.double() - f64::from(high);
-            let low = if rest.is_finite() { rest as f32 } else { 0.0 };
-            push.extend([high.to_bits(), low.to_bits()]);
-        }
-    }
-    program.dispatch(DispatchDesc {
-        shader: if target.element == Element::F16 {
-            Shader::FillHalf
-        } else {
-            Shader::FillPlain
-        },
-        local_size: [LOCAL_SIZE, 1, 1],
-        spec: vec![strided.rank() as u32, target.element as u32],
-        workgroups: program.line(strided.count(), LOCAL_SIZE)?,
-        push,
-        bindings: vec![Bind::write(target)],
-    })
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
 //! Integers with a scale and a zero point for each channel, turned into numbers. Exporters leave it
 //! on the weights of convolutions that they do not fuse into integer ones.
 
-use super::copy::{dense_layout, LINE_LOCAL_SIZE};
-use super::window::{existing_dim, insert};
-use super::{Args, Op};
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::shader::Shader;
-use crate::strided::Strided;
-use crate::tensor::{Element, Tensor};
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::core::shader::Shader;
+use crate::core::strided::Strided;
+use crate::core::tensor::{Element, Tensor};
+use crate::ops::support::builder::{dense_layout, LINE_LOCAL_SIZE};
+use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::window::{existing_dim, insert};
+use crate::ops::support::{Args, Op};
 
 /// Loop dims of the kernel: push constants hold no more.
 const MAX_RANK: usize = 5;
@@ -101,7 +101,7 @@ fn along(t: &Tensor, dims: &[u32], axis: usize) -> Result<Tensor> {
     if n < dims[axis] {
         return Err(Error::blob(format!("{n} parameters for dims {dims:?}")));
     }
-    let mut window = super::window::slice(t, 0, 0, dims[axis], 1)?;
+    let mut window = crate::ops::support::window::slice(t, 0, 0, dims[axis], 1)?;
     for (d, &size) in dims.iter().enumerate() {
         if d != axis {
             window = insert(&window, d, size);

@@ -1,11 +1,11 @@
 //! Repeated elements: expand (a window) and repeat (a window where one dim of each pair is 1).
 
-use super::window::{expand, insert, split, view};
-use super::{Args, Op};
-use crate::builder::{ProgramBuilder, Want};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::ops::copy::dense_layout;
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::ops::support::builder::dense_layout;
+use crate::ops::support::builder::{ProgramBuilder, Want};
+use crate::ops::support::window::{expand, insert, split, view};
+use crate::ops::support::{Args, Op};
 
 /// A call of `aten.expand_copy`.
 pub struct Expand {

@@ -3,16 +3,16 @@
 //! Indices are known on the device alone, so a bad one cannot be an error: negative ones count from
 //! the end, and what is still outside is clamped. Nothing outside the tensor is ever read.
 
-use super::copy::LINE_LOCAL_SIZE;
-use super::window::{existing_dim, insert, slice};
-use super::{Args, Op};
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::ops::copy::dense_layout;
-use crate::shader::Shader;
-use crate::strided::Strided;
-use crate::tensor::{DType, Element, Layout, Tensor};
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::core::shader::Shader;
+use crate::core::strided::Strided;
+use crate::core::tensor::{DType, Element, Layout, Tensor};
+use crate::ops::support::builder::dense_layout;
+use crate::ops::support::builder::LINE_LOCAL_SIZE;
+use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::window::{existing_dim, insert, slice};
+use crate::ops::support::{Args, Op};
 
 /// Loop dims of the kernel.
 const MAX_RANK: usize = 6;
@@ -120,8 +120,8 @@ impl Op for Gather {
         }
         let strided = Strided::new(&dims, &[&loops.indices, &loops.source, &target])?;
         let mut push = strided.push(MAX_RANK)?;
-        push.push(super::planes::signed(axis_size.into())?);
-        push.push(super::planes::signed(axis_stride)?);
+        push.push(crate::ops::support::planes::signed(axis_size.into())?);
+        push.push(crate::ops::support::planes::signed(axis_stride)?);
         let half = source.element == Element::F16 || target.element == Element::F16;
         let rank = u32::try_from(strided.rank()).map_err(|_| Error::internal("rank"))?;
         program.dispatch(DispatchDesc {

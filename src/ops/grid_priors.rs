@@ -1,14 +1,14 @@
 //! Anchor points of a detector: the coordinates of every cell of a feature map.
 
-use super::create::emit_range;
-use super::elementwise::Scalar;
-use super::planes::plane_of;
-use super::window::{insert, select, split};
-use super::{Args, Op};
-use crate::builder::ProgramBuilder;
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::tensor::Layout;
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::core::tensor::Layout;
+use crate::ops::support::builder::ProgramBuilder;
+use crate::ops::support::elementwise::Scalar;
+use crate::ops::support::fill::emit_range;
+use crate::ops::support::planes::plane_of;
+use crate::ops::support::window::{insert, select, split};
+use crate::ops::support::{Args, Op};
 
 /// A call of `et_vk.grid_priors`: `[height width, 2]` of `(x + offset) stride, (y + offset) stride`.
 pub struct GridPriors {

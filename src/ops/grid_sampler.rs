@@ -1,14 +1,14 @@
 //! Planes sampled at the positions of a grid.
 
-use super::copy::LINE_LOCAL_SIZE;
-use super::planes::{channels_last, push, signed};
-use super::{Args, Op};
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::ops::copy::dense_layout;
-use crate::shader::Shader;
-use crate::tensor::Element;
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::core::shader::Shader;
+use crate::core::tensor::Element;
+use crate::ops::support::builder::dense_layout;
+use crate::ops::support::builder::LINE_LOCAL_SIZE;
+use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::planes::{channels_last, push, signed};
+use crate::ops::support::{Args, Op};
 
 /// A call of `aten.grid_sampler_2d`.
 pub struct GridSampler {

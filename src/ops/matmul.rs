@@ -1,12 +1,12 @@
 //! Matrix products: `linear`, `mm`, `bmm`, `addmm`.
 
-use super::gemm::packed::{self, Form};
-use super::gemm::{self, finish, Bias, Finish, Gemm, Matrix, Steps};
-use super::{Args, Epilogue, Op};
-use crate::builder::{ProgramBuilder, Want};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::tensor::{DType, Element, Layout, Tensor, CHANNEL_PACK};
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::core::tensor::{DType, Element, Layout, Tensor, CHANNEL_PACK};
+use crate::ops::support::builder::{ProgramBuilder, Want};
+use crate::ops::support::gemm::packed::{self, Form};
+use crate::ops::support::gemm::{self, finish, Bias, Finish, Gemm, Matrix, Steps};
+use crate::ops::support::{Args, Epilogue, Op};
 
 /// A matrix product `a * b`, with something added.
 pub struct Matmul {

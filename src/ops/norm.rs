@@ -1,15 +1,15 @@
 //! Norms over the elements at hand: layer norm, group norm, root-mean-square norm.
 
-use super::rows::Rows;
-use super::window::split;
-use super::{Args, Op};
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::ops::copy::dense_layout;
-use crate::program::Access;
-use crate::shader::Shader;
-use crate::tensor::{Element, Layout, Tensor};
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::core::program::Access;
+use crate::core::shader::Shader;
+use crate::core::tensor::{Element, Layout, Tensor};
+use crate::ops::support::builder::dense_layout;
+use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::rows::Rows;
+use crate::ops::support::window::split;
+use crate::ops::support::{Args, Op};
 
 /// A call of a norm.
 pub struct Norm {
@@ -203,7 +203,7 @@ impl Norm {
         dims.extend(&shape.row_dims);
         let both = program.temporary(dtype, &dims, Layout::Contiguous)?;
         for (at, id) in [(0, mean), (1, rstd)] {
-            program.bind(id, super::window::select(&both, 0, at)?)?;
+            program.bind(id, crate::ops::support::window::select(&both, 0, at)?)?;
         }
         Ok(Some(both))
     }

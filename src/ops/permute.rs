@@ -1,11 +1,11 @@
 //! Dims in another order, or walked backwards. Emits nothing.
 
-use super::args::wrap_dim;
-use super::window::{permute, slice, wrap_dims};
-use super::{Args, Op};
-use crate::builder::ProgramBuilder;
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::ops::support::args::wrap_dim;
+use crate::ops::support::builder::ProgramBuilder;
+use crate::ops::support::window::{permute, slice, wrap_dims};
+use crate::ops::support::{Args, Op};
 
 /// A call of `aten.permute_copy`, `aten.transpose_copy` or `aten.t_copy`.
 pub struct Permute {

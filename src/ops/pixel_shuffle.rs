@@ -1,12 +1,12 @@
 //! Channels to space and back: one copy between two windows of rank 6.
 
-use super::window::{permute, split};
-use super::{Args, Op};
-use crate::builder::ProgramBuilder;
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::ops::copy::dense_layout;
-use crate::tensor::Tensor;
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::core::tensor::Tensor;
+use crate::ops::support::builder::dense_layout;
+use crate::ops::support::builder::ProgramBuilder;
+use crate::ops::support::window::{permute, split};
+use crate::ops::support::{Args, Op};
 
 /// A call of `aten.pixel_shuffle` or `aten.pixel_unshuffle`.
 pub struct PixelShuffle {

@@ -1,15 +1,15 @@
 //! Pooling of planes: the largest element of each window, or the mean.
 
-use super::copy::LINE_LOCAL_SIZE;
-use super::planes::{channels_last, plane_of, push, signed, with_batch};
-use super::{Args, Op};
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::ops::copy::dense_layout;
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::ops::support::builder::dense_layout;
+use crate::ops::support::builder::LINE_LOCAL_SIZE;
+use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::planes::{channels_last, plane_of, push, signed, with_batch};
+use crate::ops::support::{Args, Op};
 
-use crate::shader::Shader;
-use crate::tensor::{Element, Tensor};
+use crate::core::shader::Shader;
+use crate::core::tensor::{Element, Tensor};
 
 /// A call of `aten.max_pool2d`, with or without indices, or of `aten.avg_pool2d`.
 pub struct Pool {

@@ -1,16 +1,16 @@
 //! Integers that stand for `scale * (integer - zero_point)`: made from numbers, turned into numbers,
 //! and the element-wise operators between them.
 
-use super::copy::dense_layout;
-use super::elementwise::{Elementwise, LOCAL_SIZE};
 use super::pixel_shuffle;
-use super::{Args, Op};
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::shader::Shader;
-use crate::strided::Strided;
-use crate::tensor::{DType, Element, Tensor};
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::core::shader::Shader;
+use crate::core::strided::Strided;
+use crate::core::tensor::{DType, Element, Tensor};
+use crate::ops::support::builder::dense_layout;
+use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder};
+use crate::ops::support::elementwise::{Elementwise, LOCAL_SIZE};
+use crate::ops::support::{Args, Op};
 
 /// Loop dims of the kernel: push constants hold no more.
 const MAX_RANK: usize = 5;

@@ -3,16 +3,16 @@
 //! Sums are exact in 32 bits and rounded once. The sums of weights that the exporter gives for
 //! correcting zero points are not read: integers lose their zero point before they are multiplied.
 
-use super::copy::{dense_layout, LINE_LOCAL_SIZE};
-use super::planes::{channels_last, push, signed};
 use super::quantize::Affine;
-use super::window::view;
-use super::{Args, Op};
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::shader::Shader;
-use crate::tensor::{DType, Element, Layout, Tensor};
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::core::shader::Shader;
+use crate::core::tensor::{DType, Element, Layout, Tensor};
+use crate::ops::support::builder::{dense_layout, LINE_LOCAL_SIZE};
+use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::planes::{channels_last, push, signed};
+use crate::ops::support::window::view;
+use crate::ops::support::{Args, Op};
 
 /// Most products in a sum: as many of the largest as fit 32 bits.
 const MAX_TERMS: u64 = i32::MAX as u64 / (255 * 128);

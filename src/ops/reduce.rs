@@ -1,14 +1,14 @@
 //! Reductions over any dims: sum, mean, amax, amin, argmax, argmin.
 
-use super::rows::Rows;
-use super::window::wrap_dims;
-use super::{Args, Op};
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::ops::copy::dense_layout;
-use crate::shader::Shader;
-use crate::tensor::{Element, Layout, Tensor};
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::core::shader::Shader;
+use crate::core::tensor::{Element, Layout, Tensor};
+use crate::ops::support::builder::dense_layout;
+use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::rows::Rows;
+use crate::ops::support::window::wrap_dims;
+use crate::ops::support::{Args, Op};
 
 /// A call of one of the reductions.
 pub struct Reduce {

@@ -1,14 +1,14 @@
 //! Resampling of planes to another size: nearest and bilinear.
 
-use super::copy::LINE_LOCAL_SIZE;
-use super::planes::{channels_last, push, signed, with_batch};
-use super::{Args, Op};
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::ops::copy::dense_layout;
-use crate::shader::Shader;
-use crate::tensor::Element;
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::core::shader::Shader;
+use crate::core::tensor::Element;
+use crate::ops::support::builder::dense_layout;
+use crate::ops::support::builder::LINE_LOCAL_SIZE;
+use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::planes::{channels_last, push, signed, with_batch};
+use crate::ops::support::{Args, Op};
 
 /// A call of `aten.upsample_nearest2d` or `aten.upsample_bilinear2d`.
 pub struct Resample {

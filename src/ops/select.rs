@@ -1,12 +1,12 @@
 //! `where`: each element from one of two tensors.
 
-use super::elementwise::{Elementwise, LOCAL_SIZE};
-use super::{Args, Op};
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::shader::Shader;
-use crate::tensor::Element;
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::core::shader::Shader;
+use crate::core::tensor::Element;
+use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder};
+use crate::ops::support::elementwise::{Elementwise, LOCAL_SIZE};
+use crate::ops::support::{Args, Op};
 
 /// Loop dims of the kernel: push constants hold no more.
 const MAX_RANK: usize = 5;

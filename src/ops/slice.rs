@@ -1,10 +1,10 @@
 //! Parts of a tensor: slice, select, split, unfold. Emits nothing.
 
-use super::window::{existing_dim, select, slice};
-use super::{Args, Op};
-use crate::builder::{ProgramBuilder, Want};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::ops::support::builder::{ProgramBuilder, Want};
+use crate::ops::support::window::{existing_dim, select, slice};
+use crate::ops::support::{Args, Op};
 
 /// A call of `aten.slice_copy`.
 pub struct Slice {

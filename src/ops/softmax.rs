@@ -1,14 +1,14 @@
 //! Softmax and its logarithm over any dim.
 
-use super::args::wrap_dim;
-use super::rows::Rows;
-use super::{Args, Op};
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::ops::copy::dense_layout;
-use crate::shader::Shader;
-use crate::tensor::{Element, Layout};
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::core::shader::Shader;
+use crate::core::tensor::{Element, Layout};
+use crate::ops::support::args::wrap_dim;
+use crate::ops::support::builder::dense_layout;
+use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::rows::Rows;
+use crate::ops::support::{Args, Op};
 
 /// A call of `aten._softmax` or `aten._log_softmax`.
 pub struct Softmax {

@@ -1,10 +1,10 @@
 //! Arithmetic on symbolic integers. It happens at compile time: nothing is dispatched.
 
-use super::args::wrap_dim;
-use super::{Args, Op};
-use crate::builder::ProgramBuilder;
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::ops::support::args::wrap_dim;
+use crate::ops::support::builder::ProgramBuilder;
+use crate::ops::support::{Args, Op};
 
 enum Source {
     /// The size of a tensor's dim.

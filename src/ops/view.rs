@@ -1,12 +1,12 @@
 //! The same elements under other dims: view, squeeze, unsqueeze.
 
-use super::args::wrap_dim;
-use super::window::{insert, resolve_view, view, wrap_dims};
-use super::{Args, Op};
-use crate::builder::{ProgramBuilder, Want};
-use crate::error::Result;
-use crate::graph::ValueId;
-use crate::tensor::Layout;
+use crate::base::error::Result;
+use crate::core::graph::ValueId;
+use crate::core::tensor::Layout;
+use crate::ops::support::args::wrap_dim;
+use crate::ops::support::builder::{ProgramBuilder, Want};
+use crate::ops::support::window::{insert, resolve_view, view, wrap_dims};
+use crate::ops::support::{Args, Op};
 
 /// A call of `aten.view_copy`. Emits nothing where the strides allow the view, else a copy.
 pub struct View {

@@ -12,7 +12,7 @@ mod misuse;
 mod run;
 
 use blob::GraphBuilder;
-use etvk::tensor::DType;
+use etvk::core::tensor::DType;
 use ffi::*;
 
 /// `y = clone(x)` (fp32, `dims`) and the named constant `key` (fp32, 5 elements) as second output.

@@ -205,8 +205,8 @@ fn an_unknown_operator_is_named() {
         return;
     }
     let mut b = super::GraphBuilder::new();
-    let x = b.input(etvk::tensor::DType::F32, &[1]);
-    let y = b.tensor(etvk::tensor::DType::F32, &[1]);
+    let x = b.input(etvk::core::tensor::DType::F32, &[1]);
+    let y = b.tensor(etvk::core::tensor::DType::F32, &[1]);
     b.node("aten.no_such_thing.default", &[x, y])
         .graph
         .outputs

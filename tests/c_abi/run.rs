@@ -2,7 +2,7 @@
 
 use super::ffi::*;
 use super::{device_is_there, sample, GraphBuilder};
-use etvk::tensor::DType;
+use etvk::core::tensor::DType;
 use std::ffi::c_char;
 
 const WEIGHT: [f32; 5] = [1.0, -2.0, 0.5, f32::INFINITY, -0.0];

@@ -11,8 +11,8 @@ mod write;
 
 pub use write::{assemble, flatbuffer, wire, GRAPH_OFFSET};
 
-use etvk::graph::{ConstantId, ConstantSource, Graph, Node, TensorSpec, Value, ValueId};
-use etvk::tensor::DType;
+use etvk::core::graph::{ConstantId, ConstantSource, Graph, Node, TensorSpec, Value, ValueId};
+use etvk::core::tensor::DType;
 
 /// Parameters of [`GraphBuilder::conv2d`]; the default is stride 1 without padding.
 #[derive(Clone, Debug)]

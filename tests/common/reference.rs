@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "no test binary uses all of it")]
 
 use super::random::Random;
-use etvk::tensor::DType;
+use etvk::core::tensor::DType;
 use half::f16;
 
 /// A host tensor; its values are exact in `dtype`.

@@ -9,8 +9,8 @@
 use super::blob::GraphBuilder;
 use super::reference::{rounded, Array};
 use bindings::*;
-use etvk::graph::ValueId;
-use etvk::tensor::DType;
+use etvk::core::graph::ValueId;
+use etvk::core::tensor::DType;
 use std::ffi::{CStr, CString};
 use std::sync::OnceLock;
 

@@ -3,8 +3,8 @@
 use super::blob::{Conv, GraphBuilder};
 use super::random::Random;
 use super::reference::Array;
-use etvk::graph::{Value, ValueId};
-use etvk::tensor::DType::F32;
+use etvk::core::graph::{Value, ValueId};
+use etvk::core::tensor::DType::F32;
 
 /// A network under construction.
 struct Net<'a> {

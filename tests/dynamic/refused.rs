@@ -5,7 +5,7 @@ use super::nets::convolution;
 use super::random::Random;
 use super::reference::{assert_close, elementwise, Array, EXACT};
 use super::run::{Loaded, ETVK_STATUS_INVALID_ARGUMENT};
-use etvk::tensor::DType::F32;
+use etvk::core::tensor::DType::F32;
 
 #[test]
 fn sizes_outside_the_bound_change_nothing() {

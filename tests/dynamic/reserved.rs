@@ -2,10 +2,27 @@
 
 use super::nets::random_net;
 use super::random::Random;
-use etvk::compile::{bound_shapes, compile, InputShape};
-use etvk::memory::{plan_memory, plan_memory_within, Region};
-use etvk::options::{ConvChoice, Options};
-use etvk::tensor::DeviceLimits;
+use etvk::base::error::{Error, Result};
+use etvk::compile::load::{plan_graph, Planned};
+use etvk::core::constant::ConstantData;
+use etvk::core::constraints::Constraints;
+use etvk::core::device::{DeviceLimits, NoImages};
+use etvk::core::graph::{ConstantSource, InputShape};
+use etvk::core::memory::{plan_memory, Region};
+use etvk::core::options::{ConvChoice, Options};
+
+/// Sizes alone are planned: no pass may ask for a weight.
+struct NoData;
+
+impl ConstantData for NoData {
+    fn with_bytes(
+        &self,
+        source: &ConstantSource,
+        _: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        Err(Error::internal(format!("{source:?} was asked for")))
+    }
+}
 
 const REGIONS: [Region; 4] = [
     Region::Arena,
@@ -28,19 +45,16 @@ fn no_smaller_size_needs_more_memory_or_other_constants() {
                 [random.int(0, 2) as usize],
             ..Options::default()
         };
-        let shapes = bound_shapes(&net.graph).expect("tensors");
-        let bound = compile(&net.graph, &shapes, &limits, &options).expect("the bound compiles");
-        let reserved = plan_memory(&bound, &limits).expect("small");
-        let resized = Options {
-            workspace_bytes: reserved.workspace_bytes,
-            ..options
-        };
+        let constraints = Constraints::new(&options, &limits);
+        let planned = plan_graph(net.graph, &NoData, constraints, &NoImages);
+        let (loaded, bound) = planned.expect("the bound compiles");
+        let reserved = bound.plan;
         for _ in 0..20 {
             let [n, h, w] = [2, 24, 32].map(|most| random.int(1, most) as u32);
             let shape = [InputShape::Dims(vec![n, 5, h, w])];
-            let program = compile(&net.graph, &shape, &limits, &resized)
+            let Planned { program, plan, .. } = loaded
+                .at(&shape, 0, &NoImages)
                 .unwrap_or_else(|e| panic!("seed {seed}, {shape:?}: {e}"));
-            let plan = plan_memory_within(&program, &limits, &reserved).expect("small");
             for region in REGIONS {
                 let (needs, has) = (plan.region_bytes(region), reserved.region_bytes(region));
                 assert!(
@@ -49,7 +63,10 @@ fn no_smaller_size_needs_more_memory_or_other_constants() {
                 );
             }
             for upload in &program.uploads {
-                assert!(bound.uploads.contains(upload), "seed {seed}: {upload:?}");
+                assert!(
+                    bound.program.uploads.contains(upload),
+                    "seed {seed}: {upload:?}"
+                );
             }
             let alone = plan_memory(&program, &limits).expect("small");
             plans += 1;

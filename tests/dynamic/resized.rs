@@ -5,7 +5,7 @@ use super::nets::{convolution, made_static, random_net};
 use super::random::Random;
 use super::reference::Array;
 use super::run::{Failure, Loaded};
-use etvk::tensor::DType::F32;
+use etvk::core::tensor::DType::F32;
 use std::collections::HashMap;
 
 fn bits(outputs: &[Array]) -> Vec<(Vec<u32>, Vec<u8>)> {

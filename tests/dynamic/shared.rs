@@ -4,7 +4,7 @@ use super::nets::convolution;
 use super::random::Random;
 use super::reference::Array;
 use super::run::Loaded;
-use etvk::tensor::DType::F32;
+use etvk::core::tensor::DType::F32;
 
 const IM2COL: (&str, &str) = ("conv_algorithm", "im2col");
 const SHARED: (&str, &str) = ("share_workspace", "1");

@@ -1,20 +1,18 @@
 //! What the pure core does with a blob, and what must hold of every program that it makes.
 
-use super::mutate;
+use super::mutate::{self, chance};
 use super::random::Random;
-use etvk::compile::{bound_shapes, compile, InputShape};
-use etvk::constant::ConstantData;
-use etvk::error::{Error, ErrorKind, Result};
-use etvk::graph::{ConstantSource, Graph};
-use etvk::memory::{hazards, plan_memory, plan_memory_within, MemoryPlan};
-use etvk::options::Options;
-use etvk::parse::parse;
-use etvk::program::{BufferKind, Dispatch, Program};
-use etvk::tensor::{
-    DeviceClass, DeviceImages, DeviceLimits, Element, ImageDimensions, ImageShape, Images,
-};
-use etvk::{passes, state};
-use std::sync::Arc;
+use etvk::base::error::{Error, ErrorKind, Result};
+use etvk::compile::load::{self, Planned};
+use etvk::core::constant::ConstantData;
+use etvk::core::device::{DeviceClass, DeviceLimits, ImageExtents, ImageSizes};
+use etvk::core::graph::ConstantSource;
+use etvk::core::image::{ImageDimensions, ImageShape};
+use etvk::core::memory::{hazards, MemoryPlan};
+use etvk::core::options::Options;
+use etvk::core::parse::parse;
+use etvk::core::program::{BufferKind, Dispatch, Program};
+use etvk::core::tensor::Element;
 
 /// Inline constants from the blob; named ones are what a host with little data gives.
 pub(super) struct Data<'a>(pub(super) &'a [u8]);
@@ -40,28 +38,32 @@ impl ConstantData for Data<'_> {
     }
 }
 
-/// A device whose rows of images are padded.
+/// A driver that pads rows of images.
 #[derive(Debug)]
-struct PaddedImages;
+pub(super) struct PaddedImages;
 
-impl Images for PaddedImages {
-    fn max_extent(&self, dimensions: ImageDimensions, _: Element) -> Option<[u32; 3]> {
-        Some(match dimensions {
-            ImageDimensions::Two => [4096, 4096, 1],
-            ImageDimensions::Three => [256; 3],
-        })
+impl PaddedImages {
+    fn extents() -> ImageExtents {
+        let mut extents = ImageExtents::default();
+        for element in [Element::F32, Element::F16] {
+            extents.set(ImageDimensions::Two, element, [4096, 4096, 1]);
+            extents.set(ImageDimensions::Three, element, [256; 3]);
+        }
+        extents
     }
+}
 
-    fn allocation_bytes(&self, image: ImageShape) -> Option<u64> {
+impl ImageSizes for PaddedImages {
+    fn allocation_bytes(&self, image: ImageShape) -> Result<Option<u64>> {
         let [x, y, z] = image.extent.map(u64::from);
-        Some((x * 4 * image.element.size_bytes()).next_multiple_of(256) * y * z + 4096)
+        let row = (x * 4 * image.element.size_bytes()).next_multiple_of(256);
+        Ok(Some(row * y * z + 4096))
     }
 }
 
 /// The least device, a CPU and a large GPU.
 pub(super) fn devices() -> Vec<DeviceLimits> {
     let minimum = DeviceLimits::minimum();
-    let images = || DeviceImages(Arc::new(PaddedImages));
     let large = DeviceLimits {
         class: DeviceClass::Discrete,
         max_storage_buffer_range_bytes: u32::MAX.into(),
@@ -76,14 +78,14 @@ pub(super) fn devices() -> Vec<DeviceLimits> {
         storage_16bit: true,
         arithmetic_16bit: true,
         matrix_16x16: true,
-        images: images(),
+        image_extents: PaddedImages::extents(),
         ..minimum.clone()
     };
     let cpu = DeviceLimits {
         class: DeviceClass::Cpu,
         subgroup_size: 8,
         storage_16bit: true,
-        images: images(),
+        image_extents: PaddedImages::extents(),
         ..large.clone()
     };
     vec![minimum, cpu, large]
@@ -100,68 +102,43 @@ pub(super) enum Reached {
 
 /// Runs everything but the device on `blob`. Errors are fine; what panics is a defect.
 pub(super) fn survive(blob: &[u8], r: &mut Random, devices: &[DeviceLimits]) -> Reached {
-    let Some(graph) = accepted(parse(blob)) else {
+    if accepted(parse(blob)).is_none() {
         return Reached::Bytes;
-    };
+    }
     let options = mutate::options(r);
-    let Some(graph) = accepted(state::separate(graph)) else {
-        return Reached::Graph;
-    };
-    let passed = |graph| match options.graph_passes {
-        true => passes::run(graph, &Data(blob)),
-        false => Ok(graph),
-    };
-    let offered = state::offer(&graph).and_then(|graph| passed(graph).ok());
-    let Some(graph) = accepted(passed(graph)) else {
-        return Reached::Graph;
-    };
-    let mut reached = Reached::Graph;
-    if let Some(offered) = offered {
-        let kept = state::keep(&offered, r.int(0, 3) as usize);
-        for graph in std::iter::once(&offered).chain(kept.as_ref().ok()) {
-            reached = reached.max(compiled(graph, &options, &devices[0], r));
-        }
-    }
-    for limits in devices {
-        reached = reached.max(compiled(&graph, &options, &options.restrict(limits), r));
-    }
-    reached
+    let planned = devices
+        .iter()
+        .map(|limits| planned(blob, &options, limits, r));
+    planned.max().unwrap_or(Reached::Graph)
 }
 
-fn compiled(graph: &Graph, options: &Options, limits: &DeviceLimits, r: &mut Random) -> Reached {
-    let bound = accepted(bound_shapes(graph)).expect("ports were checked");
-    let Some((program, plan)) = planned(graph, &bound, options, limits, None) else {
+/// Loads as a delegate does, then asks for other sizes and for outputs to be kept.
+fn planned(blob: &[u8], options: &Options, limits: &DeviceLimits, r: &mut Random) -> Reached {
+    let on = (limits, &PaddedImages as &dyn ImageSizes);
+    let Some((loaded, bound)) = accepted(load::plan(blob, &Data(blob), on, options)) else {
         return Reached::Graph;
     };
-    let resized = Options {
-        workspace_bytes: program.workspace_bytes(),
-        ..options.clone()
-    };
+    let limits = &loaded.constraints.limits;
+    check_planned(&bound, limits, options.workspace_bytes);
     let mut reached = Reached::Program;
     for _ in 0..2 {
-        let shapes = mutate::shapes(r, &bound);
-        if planned(graph, &shapes, &resized, limits, Some(&plan)).is_some() {
+        let shapes = mutate::shapes(r, &bound.shapes);
+        let kept_outputs = match chance(r, 80) {
+            true => 0,
+            false => r.int(0, 3) as usize,
+        };
+        if let Some(resized) = accepted(loaded.at(&shapes, kept_outputs, &PaddedImages)) {
+            check_planned(&resized, limits, bound.plan.workspace_bytes);
             reached = Reached::Resized;
         }
     }
     reached
 }
 
-fn planned(
-    graph: &Graph,
-    shapes: &[InputShape],
-    options: &Options,
-    limits: &DeviceLimits,
-    bound: Option<&MemoryPlan>,
-) -> Option<(Program, MemoryPlan)> {
-    let program = accepted(compile(graph, shapes, limits, options))?;
-    let plan = accepted(match bound {
-        Some(bound) => plan_memory_within(&program, limits, bound),
-        None => plan_memory(&program, limits),
-    })?;
-    assert_eq!(hazards(&program, &plan).len(), program.dispatches.len());
-    check_program(&program, &plan, limits, options);
-    Some((program, plan))
+fn check_planned(planned: &Planned, limits: &DeviceLimits, workspace_bytes: u64) {
+    let Planned { program, plan, .. } = planned;
+    assert_eq!(hazards(program, plan).len(), program.dispatches.len());
+    check_program(program, plan, limits, workspace_bytes);
 }
 
 /// The result; an error that blames this library for what the blob says is a defect too.
@@ -180,9 +157,9 @@ fn accepted<T>(result: Result<T>) -> Option<T> {
     }
 }
 
-fn check_program(p: &Program, plan: &MemoryPlan, limits: &DeviceLimits, options: &Options) {
+fn check_program(p: &Program, plan: &MemoryPlan, limits: &DeviceLimits, workspace_bytes: u64) {
     assert!(
-        p.workspace_bytes() <= options.workspace_bytes,
+        p.workspace_bytes() <= workspace_bytes,
         "the workspace's budget"
     );
     assert_eq!(plan.places.len(), p.buffers.len());

@@ -4,8 +4,9 @@
 use super::bindings::*;
 use super::random::Random;
 use super::{failures, hostile, meter, mutate, seed, seeds, setting};
-use etvk::compile::{bound_shapes, InputShape};
-use etvk::parse::parse;
+use etvk::compile::bound_shapes;
+use etvk::core::graph::InputShape;
+use etvk::core::parse::parse;
 use std::ffi::{c_char, c_void, CStr};
 use std::mem::MaybeUninit;
 use std::process::Command;

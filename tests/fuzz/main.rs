@@ -31,8 +31,9 @@ mod random;
 mod seeds;
 mod size;
 
-use check::{devices, survive, Reached};
-use etvk::tensor::DeviceLimits;
+use check::{devices, survive, Data, PaddedImages, Reached};
+use etvk::compile::load;
+use etvk::core::device::{DeviceLimits, ImageSizes};
 use meter::Meter;
 use random::Random;
 use seeds::Seed;
@@ -95,16 +96,15 @@ fn tried(blob: &[u8], r: &mut Random, devices: &[DeviceLimits]) -> Result<Reache
 #[test]
 fn every_operator_is_a_seed_that_compiles() {
     let calls = seeds::calls();
-    let names = etvk::ops::OPS.iter().flat_map(|entry| entry.names);
+    let names = etvk::ops::table::OPS.iter().flat_map(|entry| entry.names);
     let without = names.filter(|name| !calls.iter().any(|s| s.name == **name));
     let mut wrong: Vec<String> = without.map(|name| format!("{name} has no seed")).collect();
     for seed in calls {
-        let graph = etvk::parse::parse(&seed.blob).expect("a seed");
-        let shapes = etvk::compile::bound_shapes(&graph).expect("a seed");
-        let options = etvk::options::Options::default();
+        let options = etvk::core::options::Options::default();
         for limits in devices() {
-            let program = etvk::compile::compile(&graph, &shapes, &limits, &options);
-            wrong.extend(program.err().map(|e| format!("{}: {e}", seed.name)));
+            let on = (&limits, &PaddedImages as &dyn ImageSizes);
+            let planned = load::plan(&seed.blob, &Data(&seed.blob), on, &options);
+            wrong.extend(planned.err().map(|e| format!("{}: {e}", seed.name)));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");

@@ -3,11 +3,11 @@
 use super::blob::{assemble, flatbuffer, GraphBuilder};
 use super::random::Random;
 use super::seeds::Seed;
-use etvk::compile::InputShape;
-use etvk::graph::{ConstantId, ConstantSource, Node, Value, ValueId};
-use etvk::ops::OPS;
-use etvk::options::{ConvChoice, Options, ScratchStorage};
-use etvk::tensor::DType;
+use etvk::core::graph::InputShape;
+use etvk::core::graph::{ConstantId, ConstantSource, Node, Value, ValueId};
+use etvk::core::options::{ConvChoice, Options, ScratchStorage};
+use etvk::core::tensor::DType;
+use etvk::ops::table::OPS;
 
 const DTYPES: [DType; 8] = [
     DType::Bool,
@@ -100,7 +100,7 @@ fn at(r: &mut Random, count: usize) -> Option<usize> {
     (count > 0).then(|| r.int(0, count as i64 - 1) as usize)
 }
 
-fn chance(r: &mut Random, percent: i64) -> bool {
+pub(super) fn chance(r: &mut Random, percent: i64) -> bool {
     r.int(0, 99) < percent
 }
 
@@ -274,7 +274,7 @@ fn structure(r: &mut Random, b: &mut GraphBuilder, seeds: &[Seed]) {
 }
 
 /// Another number, list or size of the same kind.
-fn change_value(r: &mut Random, g: &mut etvk::graph::Graph, index: usize) {
+fn change_value(r: &mut Random, g: &mut etvk::core::graph::Graph, index: usize) {
     let count = g.values.len() as i64;
     // Numbers are rarer than tensors, and decide more.
     let index = (index..g.values.len())
@@ -322,7 +322,7 @@ fn change_value(r: &mut Random, g: &mut etvk::graph::Graph, index: usize) {
 }
 
 /// A size that becomes another wherever it stands, so that the program may stay consistent.
-fn resize(r: &mut Random, g: &mut etvk::graph::Graph) {
+fn resize(r: &mut Random, g: &mut etvk::core::graph::Graph) {
     let tensors = g.values.iter().filter_map(|v| match v {
         Value::Tensor(spec) => Some(&spec.dims),
         _ => None,
@@ -346,7 +346,7 @@ fn resize(r: &mut Random, g: &mut etvk::graph::Graph) {
     }
 }
 
-fn change_tensor_type(r: &mut Random, g: &mut etvk::graph::Graph, index: usize) {
+fn change_tensor_type(r: &mut Random, g: &mut etvk::core::graph::Graph, index: usize) {
     if chance(r, 30) {
         // All of one type, as an export with forced fp16 does.
         let (from, to) = (pick(r, &DTYPES), pick(r, &DTYPES));
@@ -372,7 +372,7 @@ fn change_tensor_type(r: &mut Random, g: &mut etvk::graph::Graph, index: usize) 
     }
 }
 
-fn change_ports(r: &mut Random, g: &mut etvk::graph::Graph, count: usize) {
+fn change_ports(r: &mut Random, g: &mut etvk::core::graph::Graph, count: usize) {
     let ports = match chance(r, 50) {
         true => &mut g.inputs,
         false => &mut g.outputs,
@@ -387,7 +387,7 @@ fn change_ports(r: &mut Random, g: &mut etvk::graph::Graph, count: usize) {
     }
 }
 
-fn change_constants(r: &mut Random, g: &mut etvk::graph::Graph, value: usize) {
+fn change_constants(r: &mut Random, g: &mut etvk::core::graph::Graph, value: usize) {
     match (at(r, g.constants.len()), r.int(0, 4)) {
         (Some(i), 0..=2) => match &mut g.constants[i] {
             ConstantSource::Inline {
@@ -469,7 +469,7 @@ fn append(r: &mut Random, b: &mut GraphBuilder, other: &GraphBuilder) {
 }
 
 /// The same call many times, each with a result of its own.
-fn repeat(r: &mut Random, g: &mut etvk::graph::Graph, node: usize) {
+fn repeat(r: &mut Random, g: &mut etvk::core::graph::Graph, node: usize) {
     let times = if chance(r, 3) { 2000 } else { r.int(1, 30) };
     let model = g.nodes[node].clone();
     let Some(&out) = model.args.last() else {

@@ -1,9 +1,9 @@
 //! Valid programs to start from: the calls of `corpus/ops.txt`, and the delegates of stock programs.
 
 use super::blob::GraphBuilder;
-use etvk::graph::{ConstantSource, Graph, ValueId};
-use etvk::parse::parse;
-use etvk::tensor::DType;
+use etvk::core::graph::{ConstantSource, Graph, ValueId};
+use etvk::core::parse::parse;
+use etvk::core::tensor::DType;
 use std::path::{Path, PathBuf};
 
 /// A program and where it comes from.

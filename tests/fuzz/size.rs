@@ -3,8 +3,8 @@
 use super::blob::GraphBuilder;
 use super::random::Random;
 use super::{devices, tried};
-use etvk::graph::ValueId;
-use etvk::tensor::DType;
+use etvk::core::graph::ValueId;
+use etvk::core::tensor::DType;
 
 const NODES: usize = 100_000;
 
@@ -78,7 +78,7 @@ fn lists_that_every_call_names() {
     }
     let y = b.tensor(DType::F32, &[3, 5]);
     b.node("aten.neg.default", &[x, y]).output(y);
-    let refused = etvk::parse::parse(&b.build()).expect_err("too much");
+    let refused = etvk::core::parse::parse(&b.build()).expect_err("too much");
     assert!(refused.message.contains("items of lists"), "{refused}");
 }
 
@@ -115,7 +115,7 @@ fn many_mutable_buffers() {
 /// A list where one number per dim is meant.
 #[test]
 fn one_number_for_each_of_very_many_dims() {
-    for op in etvk::ops::OPS.iter().flat_map(|entry| entry.names) {
+    for op in etvk::ops::table::OPS.iter().flat_map(|entry| entry.names) {
         let mut b = GraphBuilder::new();
         let x = b.input(DType::F32, &[2, 3]);
         let many = b.ints(&[1; 1 << 17]);

@@ -5,7 +5,7 @@ use super::reference::{
 use super::run::{
     plain, Arg, Call, Typed, ETVK_STATUS_INVALID_BLOB, ETVK_STATUS_UNSUPPORTED, FORCED_HALF,
 };
-use etvk::tensor::DType::{self, Bool, F16, F32, I32, I8, U8};
+use etvk::core::tensor::DType::{self, Bool, F16, F32, I32, I8, U8};
 
 const SPECIAL: &[f64] = &[
     0.0,

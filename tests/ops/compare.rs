@@ -1,7 +1,7 @@
 use super::binary::{call, pairs};
 use super::reference::{assert_close, elementwise, Array, EXACT};
 use super::run::{plain, Arg, Call, FORCED_HALF};
-use etvk::tensor::DType::{Bool, F32, I32, I8, U8};
+use etvk::core::tensor::DType::{Bool, F32, I32, I8, U8};
 
 type Compare = fn(f64, f64) -> bool;
 

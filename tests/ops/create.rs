@@ -1,7 +1,7 @@
 use super::blob::GraphBuilder;
 use super::reference::{assert_close, relative, Array, EXACT};
 use super::run::{plain, run, Arg, Call, ETVK_STATUS_INVALID_BLOB, FORCED_HALF};
-use etvk::tensor::DType::{self, Bool, F16, F32, I32, I8, U8};
+use etvk::core::tensor::DType::{self, Bool, F16, F32, I32, I8, U8};
 
 #[test]
 fn fills() {

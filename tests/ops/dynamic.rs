@@ -4,7 +4,7 @@ use super::blob::GraphBuilder;
 use super::fed::{element, made, random};
 use super::reference::{assert_close, relative, Array, EXACT};
 use super::run::{plain, Loaded};
-use etvk::tensor::DType::{F32, I64};
+use etvk::core::tensor::DType::{F32, I64};
 
 /// Runs `graph` at each of `inputs` and compares with `want`.
 fn check(graph: &GraphBuilder, runs: &[(Vec<Array>, Array)]) {

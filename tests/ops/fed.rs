@@ -4,8 +4,8 @@ use super::blob::GraphBuilder;
 use super::random::Random;
 use super::reference::{assert_close, rounded, Array, Tolerance};
 use super::run::{plain, run, Failure, Typed, FORCED_HALF};
-use etvk::graph::ValueId;
-use etvk::tensor::DType;
+use etvk::core::graph::ValueId;
+use etvk::core::tensor::DType;
 
 /// Float types of a graph.
 pub(crate) const FLOATS: [Typed; 3] = [plain(DType::F32), plain(DType::F16), FORCED_HALF];

@@ -2,7 +2,7 @@ use super::fed::{element, made, random, Arg, Fed, FLOATS};
 use super::random::Random;
 use super::reference::{Array, EXACT};
 use super::run::{plain, Typed};
-use etvk::tensor::DType::{Bool, F32, I32, I64};
+use etvk::core::tensor::DType::{Bool, F32, I32, I64};
 
 const TYPES: [Typed; 4] = [FLOATS[0], FLOATS[1], FLOATS[2], plain(I32)];
 

@@ -1,7 +1,7 @@
 use super::binary::{call, single, FINE};
 use super::reference::{assert_close, elementwise, Array, EXACT};
 use super::run::{plain, Arg, Call};
-use etvk::tensor::DType::{self, Bool, F32, I32, I8, U8};
+use etvk::core::tensor::DType::{self, Bool, F32, I32, I8, U8};
 
 #[test]
 fn integers_stay_integers() {

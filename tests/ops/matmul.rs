@@ -4,7 +4,8 @@ use crate::conv2d::kernels;
 use crate::random::Random;
 use crate::reference::Array;
 use crate::run::{plain, Arg, Call, Typed, FORCED_HALF};
-use etvk::tensor::{DType, DeviceClass};
+use etvk::core::device::DeviceClass;
+use etvk::core::tensor::DType;
 
 const F32: Typed = plain(DType::F32);
 

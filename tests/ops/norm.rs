@@ -1,7 +1,7 @@
 use super::fed::{allow, element, made, random, Arg, Fed, FLOATS};
 use super::reference::{indices, Array, Tolerance};
 use super::run::{plain, Typed};
-use etvk::tensor::DType::F32;
+use etvk::core::tensor::DType::F32;
 
 const EPSILON: f64 = 1e-5;
 

@@ -1,7 +1,7 @@
 use super::fed::{allow, element, made, random, Arg, Fed, FLOATS};
 use super::reference::{Array, Tolerance, EXACT};
 use super::run::plain;
-use etvk::tensor::DType::{F32, I32};
+use etvk::core::tensor::DType::{F32, I32};
 
 /// Kernel, stride (none: the kernel), padding, dilation as `[height, width]`, and ceil_mode.
 #[derive(Clone, Copy, Debug)]

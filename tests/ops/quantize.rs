@@ -3,7 +3,7 @@
 use super::fed::{element, made, random, Arg, Fed, FLOATS};
 use super::reference::{Array, EXACT};
 use super::run::{plain, Typed};
-use etvk::tensor::DType::{F32, I32, I8, U8};
+use etvk::core::tensor::DType::{F32, I32, I8, U8};
 
 const INTEGERS: Typed = plain(I8);
 const DIMS: [u32; 4] = [2, 8, 5, 7];

@@ -4,8 +4,8 @@ use super::fed::{element, made, Arg, Fed};
 use super::random::Random;
 use super::reference::{Array, EXACT};
 use super::run::{plain, Typed};
-use etvk::tensor::DType;
-use etvk::tensor::DType::{F16, F32, I32, I8, U8};
+use etvk::core::tensor::DType;
+use etvk::core::tensor::DType::{F16, F32, I32, I8, U8};
 
 const INTEGERS: Typed = plain(I8);
 /// Of the input; the result's is 1.

@@ -1,7 +1,7 @@
 use super::fed::{allow, element, made, random, Arg, Fed, FLOATS};
 use super::reference::{indices, Array, Tolerance, EXACT};
 use super::run::{plain, Typed};
-use etvk::tensor::DType::{Bool, F32, I32};
+use etvk::core::tensor::DType::{Bool, F32, I32};
 
 /// What `reduce` makes of each row, the elements in row-major order; -1 of `dims` counts from the
 /// back, no dims are all.

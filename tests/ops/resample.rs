@@ -1,7 +1,7 @@
 use super::fed::{allow, element, made, random, Arg, Fed, FLOATS};
 use super::reference::{Array, Tolerance, EXACT};
 use super::run::{plain, Typed};
-use etvk::tensor::DType::F32;
+use etvk::core::tensor::DType::F32;
 
 /// What the size is given by.
 #[derive(Clone, Copy, Debug)]

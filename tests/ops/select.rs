@@ -1,7 +1,7 @@
 use super::random::Random;
 use super::reference::{assert_close, broadcast_dims, elementwise, Array, EXACT};
 use super::run::{plain, Arg, Call, Typed, FORCED_HALF};
-use etvk::tensor::DType::{Bool, F16, F32, I32, U8};
+use etvk::core::tensor::DType::{Bool, F16, F32, I32, U8};
 
 fn check(shapes: [&[u32]; 3], typed: Typed, seed: u64) -> Option<()> {
     let mut random = Random::new(seed);

@@ -1,7 +1,7 @@
 use super::fed::{allow, element, made, random, Arg, Fed, FLOATS};
 use super::reference::{Array, Tolerance};
 use super::run::{plain, Typed};
-use etvk::tensor::DType::{F32, I32};
+use etvk::core::tensor::DType::{F32, I32};
 
 fn reference(x: &Array, dim: usize, logarithm: bool) -> Array {
     made(x.dtype, &x.dims, |i| {

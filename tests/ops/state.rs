@@ -3,8 +3,8 @@
 use crate::blob::GraphBuilder;
 use crate::reference::Array;
 use crate::run::{Loaded, ETVK_STATUS_UNSUPPORTED};
-use etvk::graph::ValueId;
-use etvk::tensor::DType::F32;
+use etvk::core::graph::ValueId;
+use etvk::core::tensor::DType::F32;
 
 fn buffer(graph: &mut GraphBuilder, dims: &[u32], start: &[f32]) -> ValueId {
     let constant = graph.constant_f32(dims, start);

@@ -4,8 +4,8 @@ use super::blob::GraphBuilder;
 use super::random::Random;
 use super::reference::{assert_close, broadcast_dims, elementwise, indices, Array, EXACT};
 use super::run::run;
-use etvk::graph::ValueId;
-use etvk::tensor::DType::{self, Bool, F16, F32, I32};
+use etvk::core::graph::ValueId;
+use etvk::core::tensor::DType::{self, Bool, F16, F32, I32};
 
 /// A step of a chain of shape operators, with what it does to an array.
 #[derive(Clone, Copy, Debug)]

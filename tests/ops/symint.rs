@@ -1,7 +1,7 @@
 use super::blob::GraphBuilder;
 use super::reference::Array;
 use super::run::run;
-use etvk::tensor::DType::F32;
+use etvk::core::tensor::DType::F32;
 
 #[test]
 fn results_reach_the_host() {

@@ -3,7 +3,7 @@ use super::reference::{
     assert_close, difference, elementwise, erf, erfc, relative, rounded, Array, Tolerance, EXACT,
 };
 use super::run::{plain, Arg, Call, Typed, ETVK_STATUS_UNSUPPORTED, FORCED_HALF};
-use etvk::tensor::DType::{Bool, F16, F32};
+use etvk::core::tensor::DType::{Bool, F16, F32};
 
 /// Numbers that kernels must not treat as others; no denormals, which devices may flush.
 const SPECIAL: &[f64] = &[

@@ -3,7 +3,7 @@
 use super::fed::{element, made, random, Arg, Fed, FLOATS};
 use super::reference::{Array, EXACT};
 use super::run::{plain, Typed};
-use etvk::tensor::DType::{F32, I32};
+use etvk::core::tensor::DType::{F32, I32};
 
 const TYPES: [Typed; 4] = [FLOATS[0], FLOATS[1], FLOATS[2], plain(I32)];
 

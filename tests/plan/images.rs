@@ -1,12 +1,14 @@
 //! Columns in images: a device that pads them, and the order in which storages give way.
 
 use super::{budget, geometry, Random, CONSTANT};
-use etvk::ops::conv2d::{plan_conv2d, ConvAlgorithm};
-use etvk::options::{Options, ScratchStorage};
-use etvk::tensor::{
-    DeviceClass, DeviceImages, DeviceLimits, Element, ImageDimensions, ImageShape, Images,
-};
-use std::sync::Arc;
+use etvk::base::error::Result;
+use etvk::core::constraints::Constraints;
+use etvk::core::conv::ConvAlgorithm;
+use etvk::core::device::{DeviceClass, DeviceLimits, ImageExtents, ImageSizes};
+use etvk::core::image::{ImageDimensions, ImageShape};
+use etvk::core::options::{Options, ScratchStorage};
+use etvk::core::tensor::Element;
+use etvk::ops::conv2d::plan_conv2d;
 
 /// A device whose images take more memory than their texels.
 #[derive(Debug)]
@@ -38,7 +40,19 @@ impl FakeImages {
     }
 }
 
-impl Images for FakeImages {
+impl FakeImages {
+    pub(super) fn extents(&self) -> ImageExtents {
+        let mut extents = ImageExtents::default();
+        for dimensions in [ImageDimensions::Two, ImageDimensions::Three] {
+            for element in [Element::F32, Element::F16] {
+                if let Some(extent) = self.max_extent(dimensions, element) {
+                    extents.set(dimensions, element, extent);
+                }
+            }
+        }
+        extents
+    }
+
     fn max_extent(&self, dimensions: ImageDimensions, element: Element) -> Option<[u32; 3]> {
         if element == Element::F16 && !self.half {
             return None;
@@ -48,15 +62,19 @@ impl Images for FakeImages {
             ImageDimensions::Three => [self.max_3d; 3],
         })
     }
+}
 
-    fn allocation_bytes(&self, image: ImageShape) -> Option<u64> {
-        let max = self.max_extent(image.dimensions, image.element)?;
+impl ImageSizes for FakeImages {
+    fn allocation_bytes(&self, image: ImageShape) -> Result<Option<u64>> {
+        let Some(max) = self.max_extent(image.dimensions, image.element) else {
+            return Ok(None);
+        };
         let inside = image.extent.iter().zip(max).all(|(&e, m)| e > 0 && e <= m);
         assert!(inside, "{image:?} exceeds {max:?}");
         let [x, y, z] = image.extent.map(u64::from);
         let row = (x * 4 * image.element.size_bytes()).next_multiple_of(self.row_bytes);
         let layer = (row * y).next_multiple_of(self.layer_bytes);
-        Some(layer * z + self.more_bytes)
+        Ok(Some(layer * z + self.more_bytes))
     }
 }
 
@@ -74,13 +92,14 @@ fn storages_give_way_in_order_and_say_why() {
     let planned = |images: FakeImages, storage, workspace_bytes| {
         let mut limits = DeviceLimits::minimum();
         limits.class = DeviceClass::Cpu;
-        limits.images = DeviceImages(Arc::new(images));
+        limits.image_extents = images.extents();
         let options = Options {
             scratch_storage: Some(storage),
             ..budget(workspace_bytes)
         };
-        let plan =
-            plan_conv2d(&geometry(), CONSTANT, Element::F32, &limits, &options).expect("good");
+        let constraints = Constraints::new(&options, &limits);
+        let plan = plan_conv2d(&geometry(), CONSTANT, Element::F32, &constraints, &images);
+        let plan = plan.expect("good");
         let ConvAlgorithm::Im2col {
             h_out_tile,
             w_out_tile,

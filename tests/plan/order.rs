@@ -1,10 +1,12 @@
 //! What rounding depends on.
 
 use super::{any_geometry, any_options, FakeImages, Random, WEIGHTS};
-use etvk::ops::conv2d::{plan_conv2d, ConvAlgorithm, ConvGeometry, ConvPlan};
-use etvk::options::Options;
-use etvk::tensor::{DeviceClass, DeviceImages, DeviceLimits, Element};
-use std::sync::Arc;
+use etvk::core::constraints::Constraints;
+use etvk::core::conv::{ConvAlgorithm, ConvGeometry, ConvPlan};
+use etvk::core::device::{DeviceClass, DeviceLimits};
+use etvk::core::options::Options;
+use etvk::core::tensor::Element;
+use etvk::ops::conv2d::plan_conv2d;
 
 /// What sets the order of sums, and with it rounding: not tiles, not storages.
 fn order(plan: &ConvPlan) -> (u32, u32) {
@@ -51,9 +53,10 @@ fn the_budget_never_sets_the_order_of_sums() {
         let options = any_options(&mut random);
         let element = [Element::F32, Element::F16][round % 2];
         let weight = WEIGHTS[usize::try_from(random.int(0, 3)).expect("small")];
+        let images = FakeImages::random(&mut random);
         let limits = DeviceLimits {
             class: [DeviceClass::Cpu, DeviceClass::Discrete][random.int(0, 1) as usize],
-            images: DeviceImages(Arc::new(FakeImages::random(&mut random))),
+            image_extents: images.extents(),
             matrix_16x16: random.int(0, 1) == 1,
             ..super::winograd::gpu()
         };
@@ -62,7 +65,10 @@ fn the_budget_never_sets_the_order_of_sums() {
             scratch_storage: any_options(&mut random).scratch_storage,
             ..options.clone()
         };
-        let plans = [&options, &more].map(|o| plan_conv2d(&g, weight, element, &limits, o));
+        let plans = [&options, &more].map(|options| {
+            let constraints = Constraints::new(options, &limits);
+            plan_conv2d(&g, weight, element, &constraints, &images)
+        });
         let [Ok(a), Ok(b)] = plans else {
             continue;
         };

@@ -1,9 +1,10 @@
 //! When Winograd is chosen, and in how many parts.
 
-use super::{budget, geometry, number, Random, CONSTANT};
-use etvk::ops::conv2d::{plan_conv2d, ConvAlgorithm, ConvGeometry, ConvPlan, WeightSource};
-use etvk::options::{ConvChoice, Options};
-use etvk::tensor::{DeviceClass, DeviceLimits, Element};
+use super::{budget, geometry, number, plan_on, Random, CONSTANT};
+use etvk::core::conv::{ConvAlgorithm, ConvGeometry, ConvPlan, WeightSource};
+use etvk::core::device::{DeviceClass, DeviceLimits};
+use etvk::core::options::{ConvChoice, Options};
+use etvk::core::tensor::Element;
 
 /// A device that its workgroups fit.
 pub(super) fn gpu() -> DeviceLimits {
@@ -17,7 +18,7 @@ pub(super) fn gpu() -> DeviceLimits {
 }
 
 fn plan(g: &ConvGeometry, limits: &DeviceLimits, options: &Options) -> ConvPlan {
-    plan_conv2d(g, CONSTANT, Element::F32, limits, options).expect("a good geometry")
+    plan_on(g, CONSTANT, Element::F32, limits, options).expect("a good geometry")
 }
 
 fn is_winograd(plan: &ConvPlan) -> bool {
@@ -78,7 +79,7 @@ fn gpus_take_it_for_plain_kernels_of_many_constant_channels() {
     }
     let taken = |weight, element, class| {
         let limits = DeviceLimits { class, ..gpu() };
-        let plan = plan_conv2d(&g, weight, element, &limits, &Options::default());
+        let plan = plan_on(&g, weight, element, &limits, &Options::default());
         is_winograd(&plan.expect("a good geometry"))
     };
     let (constant, computed) = (CONSTANT, WeightSource::Computed);
@@ -95,7 +96,7 @@ fn gpus_take_it_for_plain_kernels_of_many_constant_channels() {
             ..g
         };
         let weight = WeightSource::Constant { most_outputs };
-        let plan = plan_conv2d(&g, weight, Element::F32, &gpu(), &Options::default());
+        let plan = plan_on(&g, weight, Element::F32, &gpu(), &Options::default());
         is_winograd(&plan.expect("a good geometry"))
     };
     assert!(!of(512 * 49) && of(512 * 196));
@@ -204,7 +205,7 @@ fn only_the_weight_decides_and_sums_stay_within_limits() {
                 conv_algorithm: [None, Some(ConvChoice::Winograd)][(round % 2) as usize],
                 ..Options::default()
             };
-            let result = plan_conv2d(&g, CONSTANT, element, &limits, &options);
+            let result = plan_on(&g, CONSTANT, element, &limits, &options);
             let Ok(plan) = result else { continue };
             let what =
                 || format!("ETVK_TEST_SEED={seed}, round {round}: {g:?} {options:?} {plan:?}");

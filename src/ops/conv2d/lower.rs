@@ -4,16 +4,17 @@ mod implicit;
 mod patches;
 mod winograd;
 
-use super::plan::{tiles, ConvAlgorithm, ConvGeometry, ConvPlan, ConvReport};
 use super::tile::{DepthwiseTile, Sums};
 use super::{weights, Conv2d};
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
-use crate::error::{Error, Result};
-use crate::ops::copy::LINE_LOCAL_SIZE;
-use crate::ops::gemm::{self, finish, packed, Bias, Finish, Gemm, Matrix};
-use crate::program::{Access, BufferId};
-use crate::shader::Shader;
-use crate::tensor::{Element, ImageDimensions, ImageShape, Layout, Tensor, CHANNEL_PACK};
+use crate::base::error::{Error, Result};
+use crate::core::conv::{tiles, ConvAlgorithm, ConvGeometry, ConvPlan, ConvReport};
+use crate::core::image::{ImageDimensions, ImageShape};
+use crate::core::program::{Access, BufferId};
+use crate::core::shader::Shader;
+use crate::core::tensor::{Element, Layout, Tensor, CHANNEL_PACK};
+use crate::ops::support::builder::LINE_LOCAL_SIZE;
+use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::gemm::{self, finish, packed, Bias, Finish, Gemm, Matrix};
 use std::ops::Range;
 
 /// Output positions per invocation of the direct kernel: each weight that is read serves so many.

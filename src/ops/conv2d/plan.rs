@@ -1,106 +1,20 @@
 //! The convolution planner: which algorithm, which tiles, how much workspace. Pure and total:
 //! sizes come from untrusted programs, so all arithmetic is checked or wide enough.
 
-mod geometry;
 mod scratch;
 mod winograd;
 
 pub(super) use winograd::{quads_per_part, regions as winograd_regions, WinogradTile};
 
-pub use geometry::{tiles, ConvGeometry};
-
 use super::tile::{Tile, Units};
-use crate::error::Result;
-use crate::options::{ConvChoice, Options};
-use crate::tensor::{DeviceClass, DeviceLimits, Element, ImageShape, CHANNEL_PACK};
-
-/// How a convolution is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ConvAlgorithm {
-    /// 1x1, stride 1, no padding: a GEMM over the input as it lies.
-    Pointwise,
-    /// One input channel per group, as many outputs as inputs: register tiles over channels.
-    Depthwise,
-    /// Every invocation computes its outputs on its own; no workspace.
-    Direct,
-    /// im2col of a tile of output rows (and columns), then GEMM, once per tile.
-    Im2col {
-        /// Output rows per tile, at most; tiles are balanced.
-        h_out_tile: u32,
-        /// Output columns per tile, at most; less than all only when `h_out_tile` is 1.
-        w_out_tile: u32,
-        /// The image that holds the columns of a tile; `None` for a buffer.
-        image: Option<ImageShape>,
-    },
-    /// A GEMM that gathers its left operand from the image; no columns.
-    Implicit {
-        /// Parts that K is summed in. Shape and device decide, never the budget: it sets rounding.
-        parts: u32,
-        /// Output pixels whose sums of all parts lie in the workspace together, a tile of the
-        /// output; 0 where a workgroup sums the parts one after the other and needs none.
-        pixels_tile: u32,
-    },
-    /// Winograd's F(4x4, 3x3): 36 products per channel where the definition has 144. Largest error
-    /// against f64 over the largest output, of the layers in tests/bench: 3.3e-6. A tile that holds a
-    /// NaN, an infinity or an overflow is computed again from the definition.
-    Winograd {
-        /// Parts that the inputs are summed in. Shape and device decide, never the budget: it sets
-        /// rounding.
-        parts: u32,
-        /// Whether the sums of all parts lie in the workspace together; otherwise one part after
-        /// the other is added where the output lies.
-        together: bool,
-    },
-}
-
-/// Where a convolution's weight comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum WeightSource {
-    /// It is known at load.
-    Constant {
-        /// Elements of the output at the program's largest input size, which decides what only one
-        /// form of the weight serves: smaller sizes must take the same.
-        most_outputs: u64,
-    },
-    /// The program computes it.
-    Computed,
-}
-
-/// What the planner decided for one convolution.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConvPlan {
-    /// The choice.
-    pub algorithm: ConvAlgorithm,
-    /// Bytes of the shared workspace that it uses; never above the budget.
-    pub workspace_bytes: u64,
-    /// Predicted device memory traffic: every operand once, columns twice.
-    pub moved_bytes: u64,
-    /// Why this algorithm.
-    pub reason: String,
-}
-
-/// How one convolution of a program is done, for the reports.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConvReport {
-    /// The exporter's node id.
-    pub node: u32,
-    /// Sizes.
-    pub geometry: ConvGeometry,
-    /// Output height and width.
-    pub output: [u32; 2],
-    /// The choice.
-    pub algorithm: ConvAlgorithm,
-    /// Number of tiles.
-    pub tile_count: u32,
-    /// Number of dispatches.
-    pub dispatch_count: u32,
-    /// Bytes of the shared workspace that it uses.
-    pub workspace_bytes: u64,
-    /// Predicted device memory traffic.
-    pub moved_bytes: u64,
-    /// Why this algorithm.
-    pub reason: String,
-}
+use crate::base::error::{Error, Result};
+use crate::core::constraints::Constraints;
+use crate::core::conv::{ConvAlgorithm, ConvGeometry, ConvPlan, WeightSource};
+use crate::core::device::{DeviceClass, DeviceLimits, ImageSizes};
+use crate::core::image::ImageShape;
+use crate::core::options::ConvChoice;
+use crate::core::tensor::{Element, CHANNEL_PACK};
+use std::cell::RefCell;
 
 /// Below this many multiply-adds the second dispatch of im2col and the barrier before it cost more
 /// than the GEMM saves: a dispatch takes microseconds, and so does this much arithmetic done badly.
@@ -121,34 +35,32 @@ const IM2COL_MIN_GROUPED_K: u64 = 32;
 /// sums run in the same order and give the same bits. It also bounds the length of a program.
 pub const MAX_TILES: u64 = 2048;
 
-/// Drivers round allocations up to this; budgets are rounded down to it, so the cap holds for what
-/// is allocated and not only for what is used.
-pub const WORKSPACE_ALIGN_BYTES: u64 = 256;
-
 /// Chooses the algorithm of a convolution.
 pub fn plan_conv2d(
     geometry: &ConvGeometry,
     weight: WeightSource,
     element: Element,
-    limits: &DeviceLimits,
-    options: &Options,
+    constraints: &Constraints,
+    images: &dyn ImageSizes,
 ) -> Result<ConvPlan> {
     geometry.validate()?;
     let candidates = Candidates {
         geometry,
         weight,
         element,
-        limits,
-        options,
+        limits: &constraints.limits,
+        constraints,
+        images: Images::new(images),
     };
-    let (algorithm, reason) = match options.conv_algorithm {
+    let (algorithm, reason) = match constraints.conv_algorithm {
         None => candidates.choose(),
         Some(choice) => candidates.forced(choice),
     };
+    candidates.images.answered()?;
     let workspace_bytes = match algorithm {
         ConvAlgorithm::Im2col {
             image: Some(image), ..
-        } => limits.images.0.allocation_bytes(image).unwrap_or(u64::MAX),
+        } => images.allocation_bytes(image)?.unwrap_or(u64::MAX),
         ConvAlgorithm::Im2col {
             h_out_tile,
             w_out_tile,
@@ -177,12 +89,39 @@ pub fn plan_conv2d(
 
 type Choice = (ConvAlgorithm, String);
 
+/// What the driver says of images, asked in the middle of a choice: where it fails to answer, the
+/// choice is thrown away.
+struct Images<'a> {
+    sizes: &'a dyn ImageSizes,
+    failure: RefCell<Option<Error>>,
+}
+
+impl<'a> Images<'a> {
+    fn new(sizes: &'a dyn ImageSizes) -> Self {
+        let failure = RefCell::new(None);
+        Self { sizes, failure }
+    }
+
+    fn allocation_bytes(&self, image: ImageShape) -> Option<u64> {
+        self.sizes.allocation_bytes(image).unwrap_or_else(|error| {
+            self.failure.borrow_mut().get_or_insert(error);
+            None
+        })
+    }
+
+    /// Why the driver did not answer, if that has happened.
+    fn answered(&self) -> Result<()> {
+        self.failure.take().map_or(Ok(()), Err)
+    }
+}
+
 struct Candidates<'a> {
     geometry: &'a ConvGeometry,
     weight: WeightSource,
     element: Element,
     limits: &'a DeviceLimits,
-    options: &'a Options,
+    constraints: &'a Constraints,
+    images: Images<'a>,
 }
 
 impl Candidates<'_> {
@@ -363,8 +302,8 @@ impl Candidates<'_> {
         let row = u64::from(self.geometry.c_out).next_multiple_of(CHANNEL_PACK.into());
         pixels
             .checked_mul(row)?
-            .checked_mul(4 * u64::from(parts))?
-            .checked_next_multiple_of(WORKSPACE_ALIGN_BYTES)
+            .checked_mul(4 * u64::from(parts))
+            .and_then(|bytes| self.constraints.budget.rounded_up(bytes))
     }
 
     /// Tiles whose columns fit the budget: whole rows of output, else parts of one row.
@@ -395,8 +334,8 @@ impl Candidates<'_> {
         self.geometry
             .columns_per_pixel()
             .checked_mul(pixels)?
-            .checked_mul(self.element.size_bytes())?
-            .checked_next_multiple_of(WORKSPACE_ALIGN_BYTES)
+            .checked_mul(self.element.size_bytes())
+            .and_then(|bytes| self.constraints.budget.rounded_up(bytes))
     }
 
     fn moved_bytes(&self, algorithm: ConvAlgorithm) -> u64 {

@@ -1,8 +1,9 @@
 //! Tiles of the implicit GEMM, and sizes that kernels are specialized for.
 
-use super::plan::ConvGeometry;
-use crate::shader::Shader;
-use crate::tensor::{DeviceClass, DeviceLimits, Element, CHANNEL_PACK};
+use crate::core::conv::ConvGeometry;
+use crate::core::device::{DeviceClass, DeviceLimits};
+use crate::core::shader::Shader;
+use crate::core::tensor::{Element, CHANNEL_PACK};
 
 /// What multiplies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! The forms in which kernels read a convolution's weight.
 
-use super::plan::ConvGeometry;
-use crate::builder::ProgramBuilder;
-use crate::constant::{Pack, Transform, WINOGRAD_POSITIONS};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::ops::gemm::packed::{Form, FormDim};
-use crate::tensor::{dense_strides, Element, Layout, Tensor, CHANNEL_PACK};
+use crate::base::error::{Error, Result};
+use crate::core::constant::{Pack, Transform, WINOGRAD_POSITIONS};
+use crate::core::conv::ConvGeometry;
+use crate::core::graph::ValueId;
+use crate::core::tensor::{dense_strides, Element, Layout, Tensor, CHANNEL_PACK};
+use crate::ops::support::builder::ProgramBuilder;
+use crate::ops::support::gemm::packed::{Form, FormDim};
 
 /// `[group][kh][kw][k_channels][group_out padded to 4]`: the GEMM's B, and Direct's weights.
 /// Serialized, a weight is `[c_out, group_in, kh, kw]`, transposed `[c_in, group_out, kh, kw]`.

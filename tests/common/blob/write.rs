@@ -17,8 +17,8 @@ mod generated;
 
 pub use generated::wire;
 
-use etvk::graph::{ConstantSource, Graph, Value, ValueId};
-use etvk::tensor::DType;
+use etvk::core::graph::{ConstantSource, Graph, Value, ValueId};
+use etvk::core::tensor::DType;
 use flatbuffers::{FlatBufferBuilder, WIPOffset};
 
 /// Where the flatbuffer of a built blob starts.

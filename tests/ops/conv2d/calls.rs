@@ -4,8 +4,8 @@ use super::case::{Case, Operands};
 use super::{conv, sizes};
 use crate::blob::GraphBuilder;
 use crate::run::Loaded;
-use etvk::graph::Value;
-use etvk::tensor::DType;
+use etvk::core::graph::Value;
+use etvk::core::tensor::DType;
 
 /// One load serves every size below the bound, whatever the planner chooses for it.
 #[test]

@@ -4,8 +4,8 @@ use crate::blob::{Conv, GraphBuilder};
 use crate::random::Random;
 use crate::reference::Array;
 use crate::run::{etvk_convolution, plain, Loaded, Typed, FORCED_HALF};
-use etvk::graph::{Value, ValueId};
-use etvk::tensor::DType;
+use etvk::core::graph::{Value, ValueId};
+use etvk::core::tensor::DType;
 
 /// Of `etvk_conv_algorithm`.
 pub(super) const IM2COL: u32 = 3;

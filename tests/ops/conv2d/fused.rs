@@ -8,9 +8,9 @@ use crate::blob::GraphBuilder;
 use crate::random::Random;
 use crate::reference::Array;
 use crate::run::{plain as typed, Loaded};
-use etvk::graph::ValueId;
-use etvk::passes;
-use etvk::tensor::DType;
+use etvk::compile::passes;
+use etvk::core::graph::ValueId;
+use etvk::core::tensor::DType;
 
 /// A step behind a convolution, as exported graphs write it.
 #[derive(Clone, Copy, Debug)]

@@ -4,15 +4,16 @@ use super::case::Case;
 use super::{conv, plain, sizes};
 use crate::blob::{Conv, GraphBuilder};
 use crate::reference::Array;
-use etvk::compile::{bound_shapes, compile};
-use etvk::constant::ConstantData;
-use etvk::error::{Error, ErrorKind, Result};
-use etvk::graph::ConstantSource;
-use etvk::memory::plan_memory;
-use etvk::options::{ConvChoice, Options};
-use etvk::program::{PortKind, Program, Upload};
-use etvk::tensor::{DType, DeviceClass};
-use etvk::vk::{validation, Device, Session, Sharing, Timing};
+use etvk::base::error::{Error, ErrorKind, Result};
+use etvk::compile::load::{plan_graph, Planned};
+use etvk::core::constant::ConstantData;
+use etvk::core::constraints::Constraints;
+use etvk::core::device::DeviceClass;
+use etvk::core::graph::ConstantSource;
+use etvk::core::options::{ConvChoice, Options};
+use etvk::core::program::{PortKind, Program, Upload};
+use etvk::core::tensor::DType;
+use etvk::shell::vk::{validation, Device, Session, Sharing, Timing};
 use std::sync::Arc;
 
 /// Constants that lie in the blob's data, which the parser places; here the graph is not parsed.
@@ -58,12 +59,12 @@ pub(crate) fn run_as(
         conv_algorithm,
         ..Options::default()
     };
-    let shapes = bound_shapes(&graph.graph)?;
-    let program = compile(&graph.graph, &shapes, &limits, &options)?;
-    let plan = plan_memory(&program, &limits)?;
+    let constraints = Constraints::new(&options, &limits);
     let data = Inline(&graph.data);
+    let planned = plan_graph(graph.graph.clone(), &data, constraints, device.images())?;
+    let (loaded, Planned { program, plan, .. }) = planned;
     let bytes_of = |upload: &Upload, read: &mut dyn FnMut(&[u8]) -> Result<()>| {
-        let source = &graph.graph.constants[upload.constant.0 as usize];
+        let source = &loaded.graph.constants[upload.constant.0 as usize];
         data.with_bytes(source, read)
     };
     let mut session = Session::create(device, (&program, &plan), Sharing::Alone, &bytes_of)?;

@@ -2,12 +2,12 @@
 
 use super::super::tile::{eights, Sums, Tile, Units};
 use super::{words_of, Operands};
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder};
-use crate::error::Result;
-use crate::ops::copy::LINE_LOCAL_SIZE;
-use crate::program::{Access, BufferId};
-use crate::shader::Shader;
-use crate::tensor::{Tensor, CHANNEL_PACK};
+use crate::base::error::Result;
+use crate::core::program::{Access, BufferId};
+use crate::core::shader::Shader;
+use crate::core::tensor::{Tensor, CHANNEL_PACK};
+use crate::ops::support::builder::LINE_LOCAL_SIZE;
+use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder};
 use std::ops::Range;
 
 impl Operands<'_> {

@@ -2,9 +2,9 @@
 
 use super::super::tile::{eights, Sums, Tile};
 use super::{words_of, Operands};
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder};
-use crate::error::Result;
-use crate::tensor::CHANNEL_PACK;
+use crate::base::error::Result;
+use crate::core::tensor::CHANNEL_PACK;
+use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder};
 
 impl Operands<'_> {
     /// All outputs by `tile`, whose units are patches; results are bound behind what is bound here.

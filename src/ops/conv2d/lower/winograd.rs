@@ -3,12 +3,12 @@
 use super::super::plan::{quads_per_part, winograd_regions, WinogradTile};
 use super::super::weights;
 use super::{words_of, Operands};
-use crate::builder::{Bind, DispatchDesc, ProgramBuilder};
-use crate::error::{Error, Result};
-use crate::graph::ValueId;
-use crate::program::Access;
-use crate::shader::Shader;
-use crate::tensor::{Tensor, CHANNEL_PACK};
+use crate::base::error::{Error, Result};
+use crate::core::graph::ValueId;
+use crate::core::program::Access;
+use crate::core::shader::Shader;
+use crate::core::tensor::{Tensor, CHANNEL_PACK};
+use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder};
 
 /// What a dispatch sums, in quads of inputs.
 struct Inputs {

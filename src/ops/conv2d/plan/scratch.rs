@@ -7,9 +7,10 @@
 //! K is never folded: a row of columns that exceeds the extent, and more groups than an extent
 //! holds, leave the image for the next storage: 3-D, 2-D, buffer, and then no columns at all.
 
-use super::{Candidates, MAX_TILES, WORKSPACE_ALIGN_BYTES};
-use crate::options::ScratchStorage;
-use crate::tensor::{ImageDimensions, ImageShape, CHANNEL_PACK, MAX_ELEMENTS};
+use super::{Candidates, MAX_TILES};
+use crate::core::image::{ImageDimensions, ImageShape};
+use crate::core::options::ScratchStorage;
+use crate::core::tensor::{CHANNEL_PACK, MAX_ELEMENTS};
 
 /// Equal tiles, and the image that holds the columns of one; `None` for a buffer.
 pub(super) struct Tiling {
@@ -37,7 +38,7 @@ impl Candidates<'_> {
     /// The first storage that can hold a tile, in the order that begins with the one asked for.
     pub(super) fn tiling(&self) -> Result<Tiling, Refused> {
         use ScratchStorage::{Buffer, Texture2d, Texture3d};
-        let asked = self.options.scratch_storage;
+        let asked = self.constraints.scratch_storage;
         let images: &[_] = match asked {
             None | Some(Buffer) => &[],
             Some(Texture2d) => &[(Texture2d, ImageDimensions::Two)],
@@ -74,8 +75,9 @@ impl Candidates<'_> {
 
     /// Bytes that any scratch must stay within.
     pub(super) fn most_bytes(&self) -> u64 {
-        self.options
-            .workspace_bytes
+        self.constraints
+            .budget
+            .bytes()
             .min(self.limits.max_allocation_bytes)
             .min(MAX_ELEMENTS * self.element.size_bytes())
     }
@@ -90,8 +92,8 @@ impl Candidates<'_> {
         let most = self
             .most_bytes()
             .min(self.limits.max_storage_buffer_range_bytes);
-        // A whole number of alignments, so that rounding a tile's columns up never exceeds it.
-        let most = most / WORKSPACE_ALIGN_BYTES * WORKSPACE_ALIGN_BYTES;
+        // Rounding a tile's columns up must not exceed it.
+        let most = self.constraints.budget.rounded_down(most);
         let pixel = self.pixel_bytes();
         let pixels = most / pixel.max(1);
         if pixels == 0 {
@@ -104,9 +106,9 @@ impl Candidates<'_> {
 
     fn image_tiling(&self, dimensions: ImageDimensions) -> Result<Tiling, Refused> {
         let g = self.geometry;
-        let images = &self.limits.images.0;
-        let max = images
-            .max_extent(dimensions, self.element)
+        let extents = &self.limits.image_extents;
+        let max = extents
+            .get(dimensions, self.element)
             .ok_or_else(|| format!("the device has none of {:?}", self.element))?;
         let row = g.columns_per_pixel() / u64::from(CHANNEL_PACK) / u64::from(g.groups);
         let x = u32::try_from(row)
@@ -146,7 +148,8 @@ impl Candidates<'_> {
                 extent,
                 element: self.element,
             };
-            let bytes = images
+            let bytes = self
+                .images
                 .allocation_bytes(image)
                 .ok_or_else(|| format!("the driver makes none of {extent:?}"))?
                 .max(1);

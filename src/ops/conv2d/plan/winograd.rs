@@ -4,11 +4,13 @@
 //! decide whether it is taken, never budget or the image's present size. That also means one form of
 //! the weight for all input sizes. The budget decides where the sums of parts of the inputs lie.
 
-use super::{Candidates, Choice, ConvAlgorithm, WeightSource};
-use crate::constant::WINOGRAD_POSITIONS;
+use super::{Candidates, Choice};
+use crate::core::constant::WINOGRAD_POSITIONS;
+use crate::core::conv::ConvGeometry;
+use crate::core::conv::{ConvAlgorithm, WeightSource};
+use crate::core::device::{DeviceClass, DeviceLimits};
+use crate::core::tensor::{Element, CHANNEL_PACK, MAX_ELEMENTS};
 use crate::ops::conv2d::tile::{even_parts, parts_ns, PROCESSORS};
-use crate::ops::conv2d::ConvGeometry;
-use crate::tensor::{DeviceClass, DeviceLimits, Element, CHANNEL_PACK, MAX_ELEMENTS};
 
 /// With fewer inputs or outputs the transforms, whose work grows with `c_in + c_out`, take longer
 /// than what the products save, which grows with `c_in * c_out`.

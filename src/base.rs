@@ -1,0 +1,5 @@
+//! What everything else may use: errors, log records, threads.
+
+pub mod error;
+pub mod log_sink;
+pub mod parallel;

@@ -1,0 +1,214 @@
+//! Passes on hand-made graphs: what is rewritten, and what must be left alone.
+
+use super::run;
+use crate::base::error::Result;
+use crate::core::constant::ConstantData;
+use crate::core::graph::{
+    ConstantId, ConstantSource, Fused, Graph, Node, TensorSpec, Value, ValueId,
+};
+use crate::core::tensor::DType;
+
+struct Bytes(Vec<u8>);
+
+impl ConstantData for Bytes {
+    fn with_bytes(
+        &self,
+        source: &ConstantSource,
+        read: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        match source {
+            ConstantSource::Inline {
+                offset_bytes,
+                size_bytes,
+            } => read(&self.0[*offset_bytes..offset_bytes + size_bytes]),
+            _ => read(&[]),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Sketch {
+    graph: Graph,
+    bytes: Vec<u8>,
+}
+
+impl Sketch {
+    fn value(&mut self, value: Value) -> ValueId {
+        self.graph.values.push(value);
+        ValueId(self.graph.values.len() as u32 - 1)
+    }
+
+    fn tensor(&mut self, dims: &[u32]) -> ValueId {
+        let dims = dims.to_vec();
+        let (dtype, host_dtype) = (DType::F32, DType::F32);
+        self.value(Value::Tensor(TensorSpec {
+            dtype,
+            host_dtype,
+            dims,
+            constant: None,
+        }))
+    }
+
+    fn scalar(&mut self, x: f32) -> ValueId {
+        let offset_bytes = self.bytes.len();
+        self.bytes.extend(x.to_le_bytes());
+        self.graph.constants.push(ConstantSource::Inline {
+            offset_bytes,
+            size_bytes: 4,
+        });
+        let constant = Some(ConstantId(self.graph.constants.len() as u32 - 1));
+        let raw = self.value(Value::Tensor(TensorSpec {
+            dtype: DType::F32,
+            host_dtype: DType::F32,
+            dims: vec![],
+            constant,
+        }));
+        let out = self.tensor(&[]);
+        self.node("et_vk.prepack.default", &[raw, out]);
+        out
+    }
+
+    fn node(&mut self, op: &str, args: &[ValueId]) {
+        let id = self.graph.nodes.len() as u32;
+        let args = args.to_vec();
+        self.graph.nodes.push(Node {
+            id,
+            op: op.into(),
+            args,
+            fused: vec![],
+        });
+    }
+
+    fn run(self) -> Graph {
+        run(self.graph, &Bytes(self.bytes)).expect("passes")
+    }
+
+    /// `x -> op(x, extra...) -> result`, all of `dims`.
+    fn step(&mut self, op: &str, x: ValueId, extra: &[ValueId], dims: &[u32]) -> ValueId {
+        let out = self.tensor(dims);
+        let args: Vec<ValueId> = [x].iter().chain(extra).chain([&out]).copied().collect();
+        self.node(op, &args);
+        out
+    }
+}
+
+const DIMS: &[u32] = &[1, 8, 5, 7];
+
+fn conv(s: &mut Sketch, x: ValueId) -> ValueId {
+    let none = s.value(Value::None);
+    s.step("aten.convolution.default", x, &[none; 8], DIMS)
+}
+
+/// gt, mul and where as the exporter writes a PReLU.
+fn prelu(s: &mut Sketch, x: ValueId, slope: ValueId, threshold: i64) -> ValueId {
+    let zero = s.value(Value::Int(threshold));
+    let positive = s.step("aten.gt.Scalar", x, &[zero], DIMS);
+    let scaled = s.step("aten.mul.Tensor", x, &[slope], DIMS);
+    let out = s.tensor(DIMS);
+    s.node("aten.where.self", &[positive, x, scaled, out]);
+    out
+}
+
+fn ops(graph: &Graph) -> Vec<&str> {
+    graph
+        .nodes
+        .iter()
+        .map(|n| n.op.as_str())
+        .filter(|op| !op.contains("prepack"))
+        .collect()
+}
+
+#[test]
+fn prelu_fuses_into_the_convolution() {
+    let mut s = Sketch::default();
+    let (x, slope) = (s.tensor(DIMS), s.tensor(&[8, 1, 1]));
+    let y = conv(&mut s, x);
+    let z = prelu(&mut s, y, slope, 0);
+    s.graph.outputs = vec![z];
+    let graph = s.run();
+    assert_eq!(ops(&graph), ["aten.convolution.default"]);
+    assert_eq!(graph.nodes[0].fused, [Fused::Prelu { slope }]);
+    assert_eq!(graph.nodes[0].args.last(), Some(&z));
+}
+
+#[test]
+fn what_only_looks_like_prelu_stays() {
+    for (threshold, slope_dims) in [(1, vec![8, 1, 1]), (0, vec![7])] {
+        let mut s = Sketch::default();
+        let (x, slope) = (s.tensor(DIMS), s.tensor(&slope_dims));
+        let y = conv(&mut s, x);
+        let z = prelu(&mut s, y, slope, threshold);
+        s.graph.outputs = vec![z];
+        let graph = s.run();
+        let fused: usize = graph.nodes.iter().map(|n| n.fused.len()).sum();
+        assert_eq!(fused, 0, "threshold {threshold}, slope {slope_dims:?}");
+    }
+}
+
+#[test]
+fn residual_and_relu_fuse_behind_the_later_convolution() {
+    let mut s = Sketch::default();
+    let (x, one) = (s.tensor(DIMS), s.value(Value::Int(1)));
+    let a = conv(&mut s, x);
+    let b = conv(&mut s, a);
+    let sum = s.step("aten.add.Tensor", b, &[a, one], DIMS);
+    let out = s.step("aten.relu.default", sum, &[], DIMS);
+    s.graph.outputs = vec![out];
+    let graph = s.run();
+    assert_eq!(graph.nodes.len(), 2);
+    assert_eq!(
+        graph.nodes[1].fused,
+        [
+            Fused::Add { other: a },
+            Fused::Clamp {
+                low: 0.0,
+                high: f32::INFINITY
+            }
+        ]
+    );
+}
+
+#[test]
+fn a_result_that_others_read_is_not_fused() {
+    let mut s = Sketch::default();
+    let x = s.tensor(DIMS);
+    let y = conv(&mut s, x);
+    let z = s.step("aten.relu.default", y, &[], DIMS);
+    s.graph.outputs = vec![y, z];
+    let graph = s.run();
+    assert_eq!(
+        ops(&graph),
+        ["aten.convolution.default", "aten.relu.default"]
+    );
+}
+
+#[test]
+fn an_addition_that_scales_is_not_fused() {
+    let mut s = Sketch::default();
+    let (x, two) = (s.tensor(DIMS), s.value(Value::Int(2)));
+    let y = conv(&mut s, x);
+    let z = s.step("aten.add.Tensor", y, &[x, two], DIMS);
+    s.graph.outputs = vec![z];
+    assert!(s.run().nodes.iter().all(|n| n.fused.is_empty()));
+}
+
+#[test]
+fn sigmoid_gates_become_silu_and_hardsigmoid_is_found() {
+    let mut s = Sketch::default();
+    let x = s.tensor(DIMS);
+    let gate = s.step("aten.sigmoid.default", x, &[], DIMS);
+    let y = s.step("aten.mul.Tensor", x, &[gate], DIMS);
+    let (three, six) = (s.scalar(3.0), s.scalar(6.0));
+    let (none, one) = (s.value(Value::None), s.value(Value::Int(1)));
+    let (low, high) = (s.value(Value::Int(0)), s.value(Value::Int(6)));
+    let a = s.step("aten.add.Tensor", y, &[three, one], DIMS);
+    let b = s.step("aten.clamp.default", a, &[low, none], DIMS);
+    let c = s.step("aten.clamp.default", b, &[none, high], DIMS);
+    let d = s.step("aten.div.Tensor", c, &[six], DIMS);
+    s.graph.outputs = vec![d];
+    let graph = s.run();
+    assert_eq!(
+        ops(&graph),
+        ["aten.silu.default", "aten.hardsigmoid.default"]
+    );
+}

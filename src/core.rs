@@ -1,0 +1,17 @@
+//! Programs as plain data, before operators give them meaning and after: what is read from bytes,
+//! what a device can do, what a caller chose, and what a GPU run is made of. No Vulkan.
+
+pub mod constant;
+pub mod constraints;
+pub mod conv;
+pub mod device;
+pub mod graph;
+pub mod ids;
+pub mod image;
+pub mod memory;
+pub mod options;
+pub mod parse;
+pub mod program;
+pub mod shader;
+pub mod strided;
+pub mod tensor;

@@ -1,0 +1,14 @@
+//! What operators emit into: tensors, constants and dispatches of the program being compiled.
+//!
+//! Operators say what they read and write; buffers, barriers and descriptor sets follow from that.
+//! Shape operators bind a window into an existing buffer and emit nothing.
+
+mod copy;
+mod dispatch;
+mod program;
+mod tensors;
+
+pub use copy::{dense_layout, LINE_LOCAL_SIZE};
+pub use dispatch::{Bind, DispatchDesc};
+pub use program::ProgramBuilder;
+pub use tensors::Want;

@@ -1,0 +1,152 @@
+//! What happens to a sum before it is stored: activation, addition of a tensor, activation.
+//! `shaders/lib/epilogue.glsl` does it.
+
+use crate::base::error::{Error, Result};
+use crate::core::constant::Pack;
+use crate::core::graph::{Fused, ValueId};
+use crate::core::tensor::{DType, Element, Layout, Tensor};
+use crate::ops::support::builder::{ProgramBuilder, Want};
+use crate::ops::support::window;
+
+/// Steps as passes and operators ask for them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Steps {
+    /// Activation of the sum.
+    pub first: Option<Fused>,
+    /// A tensor of the result's dims that is added.
+    pub add: Option<ValueId>,
+    /// Activation of what is stored.
+    pub last: Option<Fused>,
+}
+
+impl Steps {
+    /// `own`, the operator's own clamp, then what passes moved behind the result.
+    pub fn new(own: Option<Fused>, fused: &[Fused]) -> Result<Self> {
+        let mut steps = Self::default();
+        for &step in own.iter().chain(fused) {
+            let slot = match (step, steps.add) {
+                (Fused::Add { other }, None) => {
+                    steps.add = Some(other);
+                    continue;
+                }
+                (Fused::Prelu { .. }, None) if steps.first.is_some() => None,
+                (Fused::Add { .. } | Fused::Prelu { .. }, _) if steps.add.is_some() => None,
+                (_, None) => Some(&mut steps.first),
+                (_, Some(_)) => Some(&mut steps.last),
+            };
+            match slot {
+                Some(slot) if slot.is_none() => *slot = Some(step),
+                _ => {
+                    return Err(Error::internal(format!(
+                        "steps {own:?} {fused:?} do not fit"
+                    )))
+                }
+            }
+        }
+        Ok(steps)
+    }
+}
+
+/// Steps with their operands in device memory.
+#[derive(Clone, Debug, Default)]
+pub struct Finish {
+    first: Option<Fused>,
+    last: Option<Fused>,
+    /// One slope per channel, 32-bit floats.
+    pub slope: Option<Tensor>,
+    /// What is added, laid out as the result.
+    pub residual: Option<Tensor>,
+}
+
+impl Finish {
+    /// Makes the operands of `steps` readable for a result of `dims` with `channels` channels in
+    /// `layout`. The dims that a fused addition was chosen for are bounds: now the operand may be
+    /// one that is broadcast.
+    pub fn prepare(
+        program: &mut ProgramBuilder<'_>,
+        steps: &Steps,
+        channels: u32,
+        dims: &[u32],
+        layout: Layout,
+    ) -> Result<Self> {
+        let slope = match steps.first {
+            Some(Fused::Prelu { slope }) => Some(vector(program, slope, channels)?),
+            _ => None,
+        };
+        let residual = match steps.add {
+            Some(other) => {
+                let window = window::expand(&program.tensor(other)?, dims)?;
+                Some(program.read(&window, Want::Dense(layout))?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            first: steps.first,
+            last: steps.last,
+            slope,
+            residual,
+        })
+    }
+
+    /// Specialization constants `ACTIVATION, RESIDUAL, LAST_ACTIVATION`.
+    pub fn spec(&self) -> [u32; 3] {
+        [
+            activation(self.first).0,
+            u32::from(self.residual.is_some()),
+            activation(self.last).0,
+        ]
+    }
+
+    /// Push constants `activation_p, activation_q, last_p, last_q`.
+    pub fn push(&self) -> [u32; 4] {
+        let ([a, b], [c, d]) = (activation(self.first).1, activation(self.last).1);
+        [a, b, c, d].map(f32::to_bits)
+    }
+}
+
+/// Number and parameters of an activation, as `shaders/lib/activation.glsl` knows it. None is a
+/// clamp without bounds, which changes nothing, NaN included: so a pipeline serves both.
+fn activation(step: Option<Fused>) -> (u32, [f32; 2]) {
+    match step {
+        None | Some(Fused::Add { .. }) => (1, [f32::NEG_INFINITY, f32::INFINITY]),
+        Some(Fused::Clamp { low, high }) => (1, [low, high]),
+        Some(Fused::Silu) => (2, [0.0; 2]),
+        Some(Fused::Sigmoid) => (3, [0.0; 2]),
+        Some(Fused::Hardswish) => (4, [0.0; 2]),
+        Some(Fused::Hardsigmoid) => (5, [0.0; 2]),
+        Some(Fused::Tanh) => (6, [0.0; 2]),
+        Some(Fused::LeakyRelu { slope }) => (7, [slope, 0.0]),
+        Some(Fused::Prelu { .. }) => (8, [0.0; 2]),
+    }
+}
+
+/// The tensor `id` of `count` elements, or of one that serves all, as dense 32-bit floats:
+/// biases and slopes.
+pub fn vector(program: &mut ProgramBuilder<'_>, id: ValueId, count: u32) -> Result<Tensor> {
+    let dims = program.dims(id)?;
+    let numel = dims.iter().try_fold(1u64, |n, &d| n.checked_mul(d.into()));
+    if numel != Some(1) && numel != Some(u64::from(count)) {
+        return Err(Error::blob(format!(
+            "{id} has dims {dims:?}, expected {count} elements"
+        )));
+    }
+    if program.constant(id)?.is_some() {
+        let source = program.graph().tensor(id)?.dtype;
+        let mut pack = Pack::contiguous(source, Element::F32, &[count]);
+        if numel == Some(1) {
+            pack.strides[0] = 0;
+        }
+        return program.upload(id, pack);
+    }
+    let mut window = program.tensor(id)?;
+    if numel == Some(1) {
+        (window.dims, window.strides) = (vec![count], vec![0]);
+    }
+    if window.element == Element::F32 && window.has_strides(Layout::Contiguous) && numel != Some(1)
+    {
+        return program.read(&window, Want::Dense(Layout::Contiguous));
+    }
+    let copy = program.temporary(DType::F32, &window.dims, Layout::Contiguous)?;
+    program.copy(&window, &copy)?;
+    Ok(copy)
+}

@@ -1,0 +1,198 @@
+//! What every entry point does: catch panics, keep the last error, check pointers.
+
+use super::types::etvk_status;
+use crate::base::error::{Error, Result};
+use std::any::Any;
+use std::cell::RefCell;
+use std::ffi::{c_char, CString};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+thread_local! {
+    /// The text of [`super::etvk_last_error`].
+    pub(super) static LAST_ERROR: RefCell<CString> = RefCell::default();
+}
+
+fn set_last_error(text: &str) {
+    let text = CString::new(text.replace('\0', "\u{fffd}")).unwrap_or_default();
+    // Nothing to keep it in when the thread is ending.
+    let _ = LAST_ERROR.try_with(|last| *last.borrow_mut() = text);
+}
+
+/// Runs `body`; its error or panic becomes a status and a text.
+pub(super) fn guard(body: impl FnOnce() -> Result<()>) -> etvk_status {
+    set_last_error("");
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => etvk_status::ETVK_STATUS_OK,
+        Ok(Err(error)) => {
+            set_last_error(&error.message);
+            log::debug!("{:?}: {}", error.kind, error.message);
+            error.kind.into()
+        }
+        Err(panic) => {
+            set_last_error(&format!("panic: {}", panic_text(panic.as_ref())));
+            // Dropping a payload may panic again.
+            if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+                std::mem::forget(second);
+            }
+            etvk_status::ETVK_STATUS_PANIC
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
+}
+
+/// A count that C passes as 32 bits.
+pub(super) fn size(count: u32) -> Result<usize> {
+    usize::try_from(count).map_err(|_| Error::argument("a count exceeds the address space"))
+}
+
+/// `count` values at `start`, which may be null when there are none.
+///
+/// # Safety
+/// When `start` is neither null nor misaligned, `count` values must be readable there for `'a`.
+pub(super) unsafe fn slice<'a, T>(start: *const T, count: usize, what: &str) -> Result<&'a [T]> {
+    if count == 0 {
+        return Ok(&[]);
+    }
+    check_pointer(start, count, what)?;
+    // SAFETY: not null, aligned, of a possible size; the caller vouches for the rest.
+    Ok(unsafe { std::slice::from_raw_parts(start, count) })
+}
+
+fn check_pointer<T>(start: *const T, count: usize, what: &str) -> Result<()> {
+    if start.is_null() {
+        return Err(Error::argument(format!("{what} is null")));
+    }
+    if !start.is_aligned() {
+        return Err(Error::argument(format!("{what} is not aligned")));
+    }
+    let bytes = count.checked_mul(size_of::<T>());
+    if bytes.is_none_or(|bytes| isize::try_from(bytes).is_err()) {
+        return Err(Error::argument(format!(
+            "{what}: {count} exceed the address space"
+        )));
+    }
+    Ok(())
+}
+
+/// Checks that a result could be written to `out`.
+pub(super) fn check_out<T>(out: *mut T, what: &str) -> Result<()> {
+    check_pointer(out, 1, what)
+}
+
+/// Writes `value` to `out`.
+///
+/// # Safety
+/// When `out` is neither null nor misaligned, it must be writable.
+pub(super) unsafe fn write<T>(out: *mut T, value: T, what: &str) -> Result<()> {
+    check_out(out, what)?;
+    // SAFETY: not null and aligned; the caller vouches for the rest.
+    unsafe { out.write(value) };
+    Ok(())
+}
+
+/// Writes as much of `text` as fits, with a NUL, and to `needed` the size of all of it.
+///
+/// # Safety
+/// When `buffer` is not null, `size` bytes must be writable there; `needed` as in [`write`].
+pub(super) unsafe fn copy_text(
+    text: &str,
+    buffer: *mut c_char,
+    size: usize,
+    needed: *mut usize,
+) -> Result<()> {
+    if size > 0 && buffer.is_null() {
+        return Err(Error::argument("buffer is null but size is not 0"));
+    }
+    if !needed.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { write(needed, text.len() + 1, "needed") }?;
+    }
+    if let Some(room) = size.checked_sub(1) {
+        let mut length = room.min(text.len());
+        while !text.is_char_boundary(length) {
+            length -= 1;
+        }
+        // SAFETY: `length < size` bytes and the NUL fit; text and buffer do not overlap, as the
+        // text is ours.
+        unsafe {
+            std::ptr::copy_nonoverlapping(text.as_ptr().cast(), buffer, length);
+            buffer.add(length).write(0);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::error::ErrorKind;
+    use std::ffi::CStr;
+
+    fn last_error() -> String {
+        // SAFETY: the pointer is valid until this thread's next call.
+        let text = unsafe { CStr::from_ptr(super::super::etvk_last_error()) };
+        text.to_str().expect("UTF-8").to_owned()
+    }
+
+    #[test]
+    fn errors_and_panics_become_statuses_and_texts() {
+        assert_eq!(
+            guard(|| Err(Error::argument("a\0b"))),
+            ErrorKind::InvalidArgument.into()
+        );
+        assert_eq!(last_error(), "a\u{fffd}b");
+        assert_eq!(guard(|| Ok(())), etvk_status::ETVK_STATUS_OK);
+        assert_eq!(last_error(), "");
+        assert_eq!(
+            guard(|| panic!("number {}", 7)),
+            etvk_status::ETVK_STATUS_PANIC
+        );
+        assert_eq!(last_error(), "panic: number 7");
+        struct Spiteful;
+        impl Drop for Spiteful {
+            fn drop(&mut self) {
+                panic!("again");
+            }
+        }
+        let status = guard(|| std::panic::panic_any(Spiteful));
+        assert_eq!(status, etvk_status::ETVK_STATUS_PANIC);
+    }
+
+    #[test]
+    fn the_last_error_is_per_thread() {
+        guard(|| Err(Error::argument("mine")));
+        let other = std::thread::spawn(last_error).join().expect("thread");
+        assert_eq!((other.as_str(), last_error().as_str()), ("", "mine"));
+    }
+
+    #[test]
+    fn text_is_cut_at_a_character_and_always_ends() {
+        for size in 0..8 {
+            let mut buffer = [0x55 as c_char; 8];
+            let mut needed = 0;
+            // SAFETY: both are ours.
+            unsafe { copy_text("a\u{e9}b", buffer.as_mut_ptr(), size, &mut needed) }.expect("fits");
+            assert_eq!(needed, 5);
+            let want: &[u8] = match size {
+                0 => b"",
+                1 => b"\0",
+                2 | 3 => b"a\0",
+                4 => b"a\xc3\xa9\0",
+                _ => b"a\xc3\xa9b\0",
+            };
+            let got: Vec<u8> = buffer.iter().map(|&c| c as u8).collect();
+            assert_eq!(&got[..want.len()], want);
+            assert!(got[want.len()..].iter().all(|&c| c == 0x55), "size {size}");
+        }
+        // SAFETY: null is allowed for a size of 0, and null `needed` always.
+        unsafe {
+            assert!(copy_text("x", std::ptr::null_mut(), 0, std::ptr::null_mut()).is_ok());
+            assert!(copy_text("x", std::ptr::null_mut(), 1, std::ptr::null_mut()).is_err());
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Constants on their way to the device: packed straight into a small mapped staging buffer and
+//! copied from there, so that loading never needs the weights a second time in memory.
+
+use super::device::Device;
+use super::memory::{Buffer, Purpose};
+use super::record::{barrier, command_buffer, Edge, Work};
+use super::usage::Promise;
+use crate::base::error::{Error, Result};
+use crate::core::constant::Pack;
+use ash::vk;
+use std::sync::Arc;
+
+/// Size of the staging buffer, for constants larger than that.
+const STAGING_BYTES: u64 = 4 << 20;
+
+/// The same where memory has a limit and the rest of the delegate takes less than it.
+const SMALL_STAGING_BYTES: u64 = 64 << 10;
+
+/// Size of the staging buffer for a target of `target_bytes`. `spare_bytes` is what is allocated
+/// after the upload, where there is a limit: the staging buffer has gone by then and should not
+/// need more.
+pub(super) fn staging_bytes(target_bytes: u64, spare_bytes: Option<u64>) -> u64 {
+    let most = spare_bytes.map_or(STAGING_BYTES, |spare| spare / 16 * 16);
+    let most = most.clamp(SMALL_STAGING_BYTES, STAGING_BYTES);
+    most.min(target_bytes.next_multiple_of(16))
+}
+
+/// A fence that is destroyed with its owner.
+pub(super) struct Fence {
+    pub(super) handle: vk::Fence,
+    device: Arc<Device>,
+}
+
+impl Fence {
+    pub(super) fn new(device: &Arc<Device>) -> Result<Self> {
+        let info = vk::FenceCreateInfo::default();
+        // SAFETY: the device is alive.
+        let created = unsafe { device.handle.create_fence(&info, None) };
+        Ok(Self {
+            handle: device.check("vkCreateFence", created)?,
+            device: device.clone(),
+        })
+    }
+}
+
+impl Drop for Fence {
+    fn drop(&mut self) {
+        // SAFETY: every submission with it was waited for.
+        unsafe { self.device.handle.destroy_fence(self.handle, None) };
+    }
+}
+
+/// Collects packed bytes in staging and copies them whenever it is full.
+pub(super) struct Uploader<'a> {
+    staging: Buffer,
+    used_bytes: u64,
+    copies: Vec<vk::BufferCopy>,
+    target: &'a Buffer,
+    commands: vk::CommandBuffer,
+    command_pool: vk::CommandPool,
+    fence: &'a Fence,
+    device: &'a Arc<Device>,
+}
+
+impl<'a> Uploader<'a> {
+    /// Uploads into `target`.
+    pub(super) fn new(
+        device: &'a Arc<Device>,
+        fence: &'a Fence,
+        target: &'a Buffer,
+        staging_bytes: u64,
+        promise: Option<&Promise>,
+    ) -> Result<Self> {
+        let (name, purpose) = ("etvk upload", Purpose::Upload);
+        let staging = Buffer::new(device, name, staging_bytes, purpose, promise)?;
+        let (command_pool, commands) = command_buffer(device)?;
+        let (used_bytes, copies) = (0, Vec::new());
+        Ok(Self {
+            staging,
+            used_bytes,
+            copies,
+            target,
+            commands,
+            command_pool,
+            fence,
+            device,
+        })
+    }
+
+    /// Packs `source` to `offset_bytes` of the target, where `size_bytes` are free.
+    pub(super) fn add(
+        &mut self,
+        pack: &Pack,
+        source: &[u8],
+        offset_bytes: u64,
+        size_bytes: u64,
+    ) -> Result<()> {
+        let length = u64::try_from(source.len()).unwrap_or(u64::MAX);
+        pack.validate(length)?;
+        let element = pack.element.size_bytes();
+        let elements = pack.numel().unwrap_or(u64::MAX);
+        let end = elements
+            .checked_mul(element)
+            .filter(|&packed| packed <= size_bytes);
+        let end = end.and_then(|_| offset_bytes.checked_add(size_bytes));
+        if end.is_none_or(|end| end > self.target.size_bytes()) {
+            return Err(Error::internal(format!(
+                "{elements} packed elements do not fit {size_bytes} bytes at {offset_bytes}"
+            )));
+        }
+        let mut first = 0;
+        while first < elements {
+            let free = (self.staging.size_bytes() - self.used_bytes) / element;
+            if free == 0 {
+                self.flush()?;
+                continue;
+            }
+            let count = free.min(elements - first);
+            let (start, bytes) = (self.used_bytes, count * element);
+            let range = usize::try_from(start)
+                .ok()
+                .zip(usize::try_from(start + bytes).ok());
+            let slice = range
+                .and_then(|(start, end)| self.staging.bytes_mut().ok()?.get_mut(start..end))
+                .ok_or_else(|| Error::internal("staging is not mapped"))?;
+            pack.write_parallel(self.device.workers(), source, first, slice);
+            self.copies.push(vk::BufferCopy {
+                src_offset: start,
+                dst_offset: offset_bytes + first * element,
+                size: bytes,
+            });
+            // Aligned, so that elements of every size can follow.
+            self.used_bytes = (start + bytes)
+                .next_multiple_of(16)
+                .min(self.staging.size_bytes());
+            first += count;
+        }
+        Ok(())
+    }
+
+    /// Copies what is in staging and waits.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        if self.copies.is_empty() {
+            return Ok(());
+        }
+        self.staging.flush()?;
+        let vk_device = &self.device.handle;
+        let begin = vk::CommandBufferBeginInfo::default()
+            .flags(vk::CommandBufferUsageFlags::ONE_TIME_SUBMIT);
+        // SAFETY: the last submission of these commands was waited for; beginning resets them. The
+        // copies lie inside both buffers, as `add` has checked.
+        unsafe {
+            self.device.check(
+                "vkBeginCommandBuffer",
+                vk_device.begin_command_buffer(self.commands, &begin),
+            )?;
+            barrier(self.device, self.commands, Edge::Start, Work::Transfers);
+            vk_device.cmd_copy_buffer(
+                self.commands,
+                self.staging.handle(),
+                self.target.handle(),
+                &self.copies,
+            );
+            barrier(self.device, self.commands, Edge::End, Work::Transfers);
+            self.device.check(
+                "vkEndCommandBuffer",
+                vk_device.end_command_buffer(self.commands),
+            )?;
+        }
+        self.device
+            .submit_and_wait(self.commands, self.fence.handle)?;
+        self.copies.clear();
+        self.used_bytes = 0;
+        Ok(())
+    }
+}
+
+impl Drop for Uploader<'_> {
+    fn drop(&mut self) {
+        // SAFETY: every submission was waited for.
+        unsafe {
+            self.device
+                .handle
+                .destroy_command_pool(self.command_pool, None)
+        };
+    }
+}
