@@ -56,7 +56,7 @@ class Bench:
         return process, json.loads(report.read_text())
 
 
-# The instance outlives the last delegate (src/vk/instance.rs says why); it holds no device memory.
+# The instance outlives the last delegate (src/shell/vk/instance.rs says why); it holds no device memory.
 STAYS = ("Instance", "DebugUtilsMessengerEXT")
 
 

@@ -15,9 +15,9 @@ import subprocess
 import sys
 import tempfile
 
-# src/delegate.rs keeps 16 shapes, and the next one is recorded before the oldest goes.
+# src/shell/delegate.rs keeps 16 shapes, and the next one is recorded before the oldest goes.
 MAX_RECORDINGS = 17
-# The instance outlives the last delegate (src/vk/instance.rs says why); it holds no device memory.
+# The instance outlives the last delegate (src/shell/vk/instance.rs says why); it holds no device memory.
 STAYS = ("Instance", "DebugUtilsMessengerEXT")
 
 

@@ -1,6 +1,6 @@
 /* etvk: an independent Vulkan backend for ExecuTorch programs. The C ABI.
  *
- * Made of src/ffi by tests/header.rs; not to be edited.
+ * Made of src/shell/ffi by tests/header.rs; not to be edited.
  *
  * Rules, for every function:
  *  1. A function that can fail returns etvk_status; outputs are written only on ETVK_STATUS_OK.

@@ -4,7 +4,7 @@
 #pragma variants f32: ; part_f32: PART; turn_f32: TURN
 // Winograd's F(4x4, 3x3) in one kernel, without workspace: Y = A^T [(G g G^T) * (B^T d B)] A for
 // tiles of 4x4 outputs, which see 6x6 inputs. Points 0, P, -P, Q, -Q and infinity;
-// src/constant/winograd.rs has G and says why.
+// src/core/constant/winograd.rs has G and says why.
 // One workgroup = 4x4 tiles x 4 * N4 channels. Four inputs at a time: their pixels are loaded two
 // steps ahead and transformed one step ahead, while the 36 products of the step before are summed,
 // each by its own invocations. Products then meet in shared memory, NCH4 quads of channels at a time.

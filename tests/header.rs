@@ -1,4 +1,4 @@
-//! `include/etvk.h` is what cbindgen makes of `src/ffi`. `ETVK_BLESS=1` rewrites it.
+//! `include/etvk.h` is what cbindgen makes of `src/shell/ffi`. `ETVK_BLESS=1` rewrites it.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ fn header_is_generated() {
     let mut made = Vec::new();
     cbindgen::Builder::new()
         .with_config(config)
-        .with_src(root.join("src/ffi/types.rs"))
-        .with_src(root.join("src/ffi.rs"))
-        .with_src(root.join("src/ffi/host_device.rs"))
+        .with_src(root.join("src/shell/ffi/types.rs"))
+        .with_src(root.join("src/shell/ffi.rs"))
+        .with_src(root.join("src/shell/ffi/host_device.rs"))
         .generate()
-        .expect("src/ffi has a C interface")
+        .expect("src/shell/ffi has a C interface")
         .write(&mut made);
     let made = String::from_utf8(made).expect("UTF-8");
     let path = root.join("include/etvk.h");
@@ -24,7 +24,7 @@ fn header_is_generated() {
     for (line, (a, b)) in (1..).zip(committed.lines().zip(made.lines())) {
         assert_eq!(
             a, b,
-            "include/etvk.h:{line} is not what src/ffi says; ETVK_BLESS=1 rewrites it"
+            "include/etvk.h:{line} is not what src/shell/ffi says; ETVK_BLESS=1 rewrites it"
         );
     }
     assert!(
