@@ -2,7 +2,7 @@
 
 use super::arena::{as_reserved, plan_arena};
 use super::lifetime::{overflow, Reserved, Usage};
-use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::error::{Error, Result};
 use crate::core::device::DeviceLimits;
 use crate::core::program::{BufferKind, Program};
 
@@ -67,6 +67,25 @@ impl MemoryPlan {
     }
 }
 
+/// Refuses kernels that would bind more than the device can show them.
+fn check_ranges(program: &Program, limits: &DeviceLimits) -> Result<()> {
+    let most = limits.max_storage_buffer_range_bytes;
+    for dispatch in &program.dispatches {
+        for binding in &dispatch.bindings {
+            let buffer = program.buffer(binding.buffer);
+            let image = matches!(buffer.kind, BufferKind::WorkspaceImage(_));
+            if !image && buffer.size_bytes > most {
+                return Err(Error::unsupported(format!(
+                    "{} binds {} bytes, the device's largest storage range is {most}",
+                    dispatch.shader.info().name,
+                    buffer.size_bytes
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Places every buffer of `program`.
 pub fn plan_memory(program: &Program, limits: &DeviceLimits) -> Result<MemoryPlan> {
     plan(program, limits, None)
@@ -93,11 +112,12 @@ fn plan(
     limits: &DeviceLimits,
     bound: Option<&MemoryPlan>,
 ) -> Result<MemoryPlan> {
+    check_ranges(program, limits)?;
     let align = limits.storage_buffer_alignment_bytes.max(16);
     let mut usages: Vec<Option<Usage>> = vec![None; program.buffers.len()];
     for (at, dispatch) in program.dispatches.iter().enumerate() {
         for binding in &dispatch.bindings {
-            let index = binding.buffer.0 as usize;
+            let index = program.root(binding.buffer).0 .0 as usize;
             let size_bytes = program.buffers[index].size_bytes;
             usages[index]
                 .get_or_insert(Usage {
@@ -111,16 +131,6 @@ fn plan(
     let mut plan = MemoryPlan::default();
     let mut temporaries = Vec::new();
     for (index, desc) in program.buffers.iter().enumerate() {
-        let image = matches!(desc.kind, BufferKind::WorkspaceImage(_));
-        if !image && desc.size_bytes > limits.max_storage_buffer_range_bytes {
-            return Err(Error::new(
-                ErrorKind::OutOfMemory,
-                format!(
-                    "a buffer of {} bytes exceeds the device's largest storage range of {} bytes",
-                    desc.size_bytes, limits.max_storage_buffer_range_bytes
-                ),
-            ));
-        }
         let (region, total) = match desc.kind {
             BufferKind::Temporary => {
                 if let Some(usage) = usages[index] {
@@ -137,6 +147,14 @@ fn plan(
                 plan.workspace_bytes = plan.workspace_bytes.max(desc.size_bytes);
                 plan.places.push(Place {
                     region: Region::Workspace,
+                    offset_bytes: 0,
+                });
+                continue;
+            }
+            // Placed below, with what they are parts of.
+            BufferKind::Part { .. } => {
+                plan.places.push(Place {
+                    region: Region::Arena,
                     offset_bytes: 0,
                 });
                 continue;
@@ -176,5 +194,14 @@ fn plan(
         });
     }
     plan.arena_bytes = arena_bytes;
+    for (index, desc) in program.buffers.iter().enumerate() {
+        if let BufferKind::Part { of, offset_bytes } = desc.kind {
+            let whole = plan.places[of.0 as usize];
+            plan.places[index] = Place {
+                offset_bytes: whole.offset_bytes + offset_bytes,
+                ..whole
+            };
+        }
+    }
     Ok(plan)
 }
