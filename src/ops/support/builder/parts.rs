@@ -5,15 +5,19 @@ use super::program::ProgramBuilder;
 use super::scope::{Cut, PieceTarget, Scope};
 use crate::base::error::{Error, Result};
 use crate::core::graph::{Value, ValueId};
+use crate::core::memory::Objects;
 use crate::core::program::{BufferDesc, BufferId, BufferKind};
 use crate::core::tensor::{dense_strides, Layout, Tensor, CHANNEL_PACK, MAX_ELEMENTS};
 use crate::ops::support::window;
 
 impl ProgramBuilder<'_> {
-    /// Most bytes of elements of `size_bytes` that one binding shows and kernels can index.
+    /// Most bytes of elements of `size_bytes` that one binding shows, one memory object holds and
+    /// kernels can index.
     fn most_shown_bytes(&self, size_bytes: u64) -> u64 {
         let range = self.limits().max_storage_buffer_range_bytes;
-        range.min(MAX_ELEMENTS.saturating_mul(size_bytes))
+        range
+            .min(MAX_ELEMENTS.saturating_mul(size_bytes))
+            .min(Objects::of(self.limits()).object_bytes)
     }
 
     /// Whether kernels may bind all of a dense tensor of `dims` in any layout.
@@ -71,7 +75,9 @@ impl ProgramBuilder<'_> {
         let end = (high * 4 * size_bytes)
             .next_multiple_of(16)
             .min(whole_bytes);
-        if end - start > most {
+        // A buffer that exceeds a memory object begins with one.
+        let objects = Objects::of(self.limits());
+        if end - start > most || !objects.holds(start, end - start) {
             return Ok(None);
         }
         let buffer = self.part(window.buffer, start, end - start)?;
