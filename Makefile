@@ -109,6 +109,15 @@ memory-tests: build
 	@python3 cpp_harness/check_resizes.py --stress build/resize_stress --layers build/layers \
 	  build/resized/*
 
+# A device that shows and allocates little: everything is cut, and validation watches the limits.
+limits-tests: build
+	@$(say) "stock programs on a device of small storage ranges and allocations"
+	@NODEVICE_SELECT=1 VK_ADD_LAYER_PATH="$(root)/build/layers" \
+	  VK_INSTANCE_LAYERS=VK_LAYER_ETVK_limits \
+	  ETVK_LAYER_LIMITS="storage_range=65536 allocation=262144 alignment=256" \
+	  python3 cpp_harness/run_cases.py --runner build/etvk_run --validation \
+	  --refusals cpp_harness/expected_refusals.txt tests/models
+
 # Mesa's device_select layer does not survive a vkCreateInstance that fails.
 fault-tests: build
 	@$(say) "every Vulkan call fails in turn"

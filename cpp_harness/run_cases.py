@@ -54,7 +54,10 @@ class ValidationLog:
         self.seen = 0
 
     def environment(self):
-        return {"VK_INSTANCE_LAYERS": "VK_LAYER_KHRONOS_validation", "ETVK_VALIDATION": "1",
+        # Above the caller's own layers: it checks what those report.
+        layers = [layer for layer in os.environ.get("VK_INSTANCE_LAYERS", "").split(":") if layer]
+        layers.insert(0, "VK_LAYER_KHRONOS_validation")
+        return {"VK_INSTANCE_LAYERS": ":".join(layers), "ETVK_VALIDATION": "1",
                 "VK_LAYER_SETTINGS_PATH": str(self.settings)}
 
     def new_messages(self):
