@@ -2,12 +2,12 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
-use crate::core::shader::Shader;
+use crate::core::kernels::resample::{self, Kind};
 use crate::core::tensor::Element;
 use crate::ops::support::builder::dense_layout;
-use crate::ops::support::builder::LINE_LOCAL_SIZE;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
-use crate::ops::support::planes::{channels_last, push, signed, with_batch};
+use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
+use crate::ops::support::planes::{channels_last, planes, with_batch};
+use crate::ops::support::words::signed;
 use crate::ops::support::{Args, Op};
 
 /// A call of `aten.upsample_nearest2d` or `aten.upsample_bilinear2d`.
@@ -17,16 +17,6 @@ pub struct Resample {
     scale: Option<Vec<f64>>,
     kind: Kind,
     output: ValueId,
-}
-
-/// Numbered as in `shaders/resample.comp`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-enum Kind {
-    Nearest = 0,
-    Bilinear = 1,
-    /// The corners of source and target coincide.
-    BilinearCorners = 2,
 }
 
 impl Op for Resample {
@@ -70,29 +60,28 @@ impl Op for Resample {
         let dims = [n, c, h_out, w_out];
         let target = program.output_any(self.output, &dims, dense_layout(&source))?;
         let (source, target) = (with_batch(&source)?, with_batch(&target)?);
-        let mut words = push(&source, &target)?;
-        words.extend([signed(h_in.into())?, signed(w_in.into())?]);
-        for (i, (size, size_out)) in [(h_in, h_out), (w_in, w_out)].into_iter().enumerate() {
-            words.push(self.step(i, size, size_out).to_bits());
-        }
         let half = source.element == Element::F16 || target.element == Element::F16;
-        program.dispatch_words(DispatchDesc {
-            shader: if half {
-                Shader::ResampleHalf
-            } else {
-                Shader::ResamplePlain
+        let call = resample::Call {
+            variant: resample::Variant::with_half(half),
+            spec: resample::Spec {
+                channels_last: channels_last(&target),
+                source: source.element,
+                target: target.element,
+                kind: self.kind,
             },
-            local_size: [LINE_LOCAL_SIZE, 1, 1],
-            spec: vec![
-                channels_last(&target),
-                source.element as u32,
-                target.element as u32,
-                self.kind as u32,
-            ],
-            push: words,
-            bindings: vec![Bind::read(&source), Bind::write(&target)],
-            workgroups: program.line(target.numel(), LINE_LOCAL_SIZE)?,
-        })
+            push: resample::Push {
+                planes: planes(&source, &target)?,
+                height_in: signed(h_in.into())?,
+                width_in: signed(w_in.into())?,
+                scale_y: self.step(0, h_in, h_out),
+                scale_x: self.step(1, w_in, w_out),
+            },
+            bindings: resample::Bindings {
+                source: Bind::read(&source),
+                target: Bind::write(&target),
+            },
+        };
+        program.dispatch_line(call, target.numel())
     }
 }
 

@@ -9,6 +9,6 @@ mod program;
 mod tensors;
 
 pub use copy::dense_layout;
-pub use dispatch::{Bind, DispatchDesc, Grid, LINE_LOCAL_SIZE};
+pub use dispatch::{Bind, Grid, LINE_LOCAL_SIZE};
 pub use program::ProgramBuilder;
 pub use tensors::Want;
