@@ -1,7 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #pragma variants plain: ; half: HALF
-// Nearest and bilinear resampling of planes. One invocation = one element of the target.
+// Nearest and bilinear resampling of planes. One invocation = one element of the target, whose rows
+// are those of the whole target from first_row on; the source begins at its row source_row.
 #include "workgroup.glsl"
 #include "element.glsl"
 #include "planes.glsl"
@@ -12,6 +13,8 @@ layout(push_constant) uniform Push {
   int width_in;
   float scale_y;
   float scale_x;
+  int first_row;
+  int source_row;
 };
 
 #include "plane_elements.glsl"
@@ -38,7 +41,7 @@ float position(const int i, const float scale) {
 }
 
 float element(const int plane, const int y, const int x) {
-  return source_float(plane + y * planes.source.strides[2] + x * planes.source.strides[3]);
+  return source_float(plane + (y - source_row) * planes.source.strides[2] + x * planes.source.strides[3]);
 }
 
 void main() {
@@ -48,7 +51,7 @@ void main() {
   }
   ivec4 at = plane_element(i);
   int plane = source_plane(at);
-  float y = position(at.z, scale_y);
+  float y = position(at.z + first_row, scale_y);
   float x = position(at.w, scale_x);
   int y0 = min(int(floor(y)), height_in - 1);
   int x0 = min(int(floor(x)), width_in - 1);

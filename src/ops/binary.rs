@@ -6,6 +6,7 @@ use crate::core::kernels::binary::{self, Function as F, Number};
 use crate::core::tensor::{DType, Element};
 use crate::ops::support::builder::{Bind, ProgramBuilder};
 use crate::ops::support::elementwise::{wrapped, Elementwise, Scalar};
+use crate::ops::support::pieces::{pointwise, Pieces, Whole};
 use crate::ops::support::{Args, Op};
 
 fn gives_bool(function: F) -> bool {
@@ -101,6 +102,7 @@ impl Operand {
 }
 
 /// A call of a function of two elements.
+#[derive(Clone)]
 pub struct Binary {
     function: F,
     left: Operand,
@@ -236,6 +238,17 @@ impl Op for Binary {
             },
         };
         program.dispatch_line(kernel, call.strided.count())
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let tensor = |operand| match operand {
+            Operand::Tensor(id) => Some(id),
+            Operand::Number(_) => None,
+        };
+        let operands = [self.left, self.right].into_iter().filter_map(tensor);
+        let operands: Vec<ValueId> = operands.collect();
+        let result = Whole::broadcast(program, &operands, self.output)?;
+        pointwise(self, program, &operands, result).map(Some)
     }
 }
 

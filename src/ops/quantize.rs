@@ -10,6 +10,7 @@ use crate::core::tensor::{DType, Element, Tensor};
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::{Bind, ProgramBuilder};
 use crate::ops::support::elementwise::Elementwise;
+use crate::ops::support::pieces::{pointwise, Pieces, Whole};
 use crate::ops::support::{Args, Op};
 
 /// What an integer stands for.
@@ -66,6 +67,7 @@ impl Affine {
 }
 
 /// A call of one of the operators.
+#[derive(Clone)]
 pub struct Quantize {
     form: Form,
     /// The kernel has two operands: a single one stands in both places.
@@ -153,6 +155,14 @@ impl Op for Quantize {
         let call = Elementwise::<2, 3>::new(program, self.inputs, self.output, quantize::MAX_RANK)?;
         let [left, right] = &call.operands;
         self.emit(program, [left, right], &call.target)
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        if matches!(self.form, Form::PixelShuffle(_)) {
+            return Ok(None);
+        }
+        let result = Whole::broadcast(program, &self.inputs, self.output)?;
+        pointwise(self, program, &self.inputs, result).map(Some)
     }
 }
 

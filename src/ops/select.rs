@@ -6,9 +6,11 @@ use crate::core::kernels::select;
 use crate::core::tensor::Element;
 use crate::ops::support::builder::{Bind, ProgramBuilder};
 use crate::ops::support::elementwise::Elementwise;
+use crate::ops::support::pieces::{pointwise, Pieces, Whole};
 use crate::ops::support::{Args, Op};
 
 /// A call of `aten.where.self`.
+#[derive(Clone)]
 pub struct Where {
     condition: ValueId,
     left: ValueId,
@@ -70,5 +72,11 @@ impl Op for Where {
             },
         };
         program.dispatch_line(kernel, call.strided.count())
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let operands = [self.condition, self.left, self.right];
+        let result = Whole::broadcast(program, &operands, self.output)?;
+        pointwise(self, program, &operands, result).map(Some)
     }
 }

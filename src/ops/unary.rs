@@ -6,6 +6,7 @@ use crate::core::kernels::unary::{self, Function as F};
 use crate::core::tensor::Element;
 use crate::ops::support::builder::{Bind, ProgramBuilder};
 use crate::ops::support::elementwise::{Elementwise, Scalar};
+use crate::ops::support::pieces::{pointwise, Pieces, Whole};
 use crate::ops::support::{Args, Op};
 
 /// Whether a result for integers is computed in integers.
@@ -79,6 +80,7 @@ const fn names() -> [&'static str; FUNCTIONS.len()] {
 }
 
 /// A call of a function of one element.
+#[derive(Clone)]
 pub struct Unary {
     function: F,
     /// Lower and upper bound, or the single parameter first.
@@ -185,5 +187,11 @@ impl Op for Unary {
             },
         };
         program.dispatch_line(kernel, call.strided.count())
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let dims = program.dims(self.input)?;
+        let result = Whole::like(program, self.input, self.output, dims)?;
+        pointwise(self, program, &[self.input], result).map(Some)
     }
 }
