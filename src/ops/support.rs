@@ -11,6 +11,7 @@ pub mod pieces;
 pub mod planes;
 pub mod rows;
 pub mod window;
+pub mod words;
 
 pub use args::Args;
 pub use op::{Epilogue, Op};
