@@ -4,12 +4,9 @@ cut off, damaged, foreign or no files are told in the log, never obeyed, and rep
 compared with what is expected in every run. The allocation layer sees that nothing leaks."""
 import argparse
 import os
-import pathlib
-import subprocess
-import sys
-import tempfile
 
-from check_memory import Bench, Failure, require, require_balanced
+from check_memory import Bench
+from checking import require, require_balanced, run_checks
 
 
 class Cached:
@@ -98,24 +95,21 @@ def main():
     parser.add_argument("--runner", default="build/etvk_run")
     parser.add_argument("--layers", default="build/layers")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name) / "caches"
+
+    def checks(work):
+        folder = work / "caches"
         folder.mkdir()
         path = folder / "cache"
-        small, large = (Cached(arguments.runner, arguments.layers, case, name, path)
+        small, large = (Cached(arguments.runner, arguments.layers, case, work, path)
                         for case in (arguments.small, arguments.large))
-        try:
-            check_writes(small, large, path)
-            check_damage(small, path)
-            check_places(small, folder)
-            check_driver(small)
-            left = [entry.name for entry in folder.iterdir()]
-            require(left == ["cache"], f"files are left: {left}")
-        except Failure as failure:
-            print(f"FAILED {failure}")
-            return 1
-    return 0
+        check_writes(small, large, path)
+        check_damage(small, path)
+        check_places(small, folder)
+        check_driver(small)
+        left = [entry.name for entry in folder.iterdir()]
+        require(left == ["cache"], f"files are left: {left}")
+    run_checks(checks)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
