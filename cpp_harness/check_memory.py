@@ -26,14 +26,15 @@ class Bench:
         manifest = json.loads((self.case / "manifest.json").read_text())
         run = manifest["runs"][0]
         self.model = self.case / manifest["pte"]
-        self.input = self.case / run["inputs"][0]["file"]
+        source = self.case / run["inputs"][0]["file"]
         self.expected = self.case / run["outputs"][0]["file"]
+        self.command = [self.runner, str(self.model), "--input", str(source), "--repeat", "0",
+                        "--json"]
 
     def run(self, arguments=(), environment=None):
         """The finished process and what the layer saw."""
-        command = [self.runner, self.model, "--input", self.input, "--repeat", "0", "--json",
-                   *arguments]
-        process, seen = run_layered(command, self.layers, self.folder, environment)
+        process, seen = run_layered([*self.command, *arguments], self.layers, self.folder,
+                                    environment)
         require(process.returncode in (0, 1),
                 f"status {process.returncode} of {arguments} {environment}\n{process.stderr[-3000:]}")
         return process, seen
