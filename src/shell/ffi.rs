@@ -10,6 +10,7 @@ mod convert;
 mod host_device;
 mod log;
 mod named_data;
+mod overlap;
 mod registry;
 mod types;
 
