@@ -5,6 +5,7 @@
 //! [`Device`], so things end in the right order on every path, half-made ones included.
 
 mod cache_file;
+mod cache_place;
 mod device;
 mod features;
 pub mod hosted;
