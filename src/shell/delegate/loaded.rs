@@ -11,7 +11,7 @@ use crate::core::memory::MemoryPlan;
 use crate::core::options::{Options, Profile};
 use crate::core::program::{PortKind, Program};
 use crate::shell::vk::{
-    validation, Device, MemoryReport, Recording, Reserved, Session, Sharing, Terms, Timing,
+    validation, Device, MemoryReport, Recording, Reserved, Session, Sharing, Terms, Timing, POISON,
 };
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
@@ -184,6 +184,9 @@ impl Delegate {
                     session.input_mut(program, plan, buffer)?,
                 )?;
             }
+        }
+        if self.options.poison {
+            watched(&self.device, session.fill(POISON))?;
         }
         let stored = Instant::now();
         watched(&self.device, session.run(program, plan, recording))?;
