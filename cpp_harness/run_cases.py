@@ -67,10 +67,13 @@ class ValidationLog:
 
 
 class Runner:
-    def __init__(self, executable, timeout_s, log):
+    """Runs cases; `flags` are further ones of etvk_run."""
+
+    def __init__(self, executable, timeout_s, log=None, flags=()):
         self.executable = executable
         self.timeout_s = timeout_s
         self.log = log
+        self.flags = list(flags)
 
     def run(self, cases):
         """Yields (name, verdict, lines) for every case."""
@@ -79,7 +82,7 @@ class Runner:
             yield from self.one_process(waiting)
 
     def one_process(self, waiting):
-        command = [str(self.executable)]
+        command = [str(self.executable)] + self.flags
         for folder in waiting.values():
             command += ["--case", str(folder)]
         environment = dict(os.environ, **(self.log.environment() if self.log else {}))

@@ -36,6 +36,7 @@ etvk_run --case DIR [--case DIR]... [--json]   check stock cases against their m
   --repeat N         runs after the first, for the steady time (default 5)
   --trace FILE       write what every dispatch took on the GPU, for ui.perfetto.dev
   --etdump FILE      write ExecuTorch's profile, for its Inspector; both turn profiling on
+  --dump DIR         write every output of every run of the cases under DIR/CASE
   --backend FILE     backend library, when it is not beside this program
   --json             one JSON object on stdout
   --report           also why each algorithm was chosen, and the delegates' own reports
@@ -44,7 +45,7 @@ etvk_run --case DIR [--case DIR]... [--json]   check stock cases against their m
 struct Arguments {
   ProgramFiles files;
   std::vector<std::string> inputs, outputs, expected, shapes, cases;
-  std::string backend, trace, etdump;
+  std::string backend, trace, etdump, dump;
   Tolerance tolerance;
   bool has_atol = false;
   bool has_rtol = false;
@@ -74,6 +75,8 @@ Arguments parse_arguments(int argc, char** argv) {
       arguments.files.data.push_back(flags.value());
     } else if (flag == "--backend") {
       arguments.backend = flags.value();
+    } else if (flag == "--dump") {
+      arguments.dump = flags.value();
     } else if (flag == "--trace") {
       arguments.trace = flags.value();
     } else if (flag == "--etdump") {
@@ -219,7 +222,8 @@ int run_cases(const Arguments& arguments, const Backend& backend) {
   Json cases = Json::array();
   bool passed = true;
   for (const auto& folder : arguments.cases) {
-    auto result = run_case({folder, arguments.files.options, arguments.json}, backend);
+    const CaseRequest request{folder, arguments.files.options, arguments.json, arguments.dump};
+    auto result = run_case(request, backend);
     passed = passed && result.verdict == Verdict::Passed;
     cases.push(std::move(result.json));
   }

@@ -13,7 +13,7 @@ use crate::core::options::{Options, Profile};
 use crate::core::parse::parse;
 use crate::core::program::{PortKind, Program};
 use crate::shell::vk::{
-    validation, Device, MemoryReport, Recording, Reserved, Session, Sharing, Terms, Timing,
+    validation, Device, MemoryReport, Recording, Reserved, Session, Sharing, Terms, Timing, POISON,
 };
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
@@ -190,6 +190,9 @@ impl Delegate {
                     session.input_mut(program, plan, buffer)?,
                 )?;
             }
+        }
+        if self.options.poison {
+            watched(&self.device, session.fill(POISON))?;
         }
         let stored = Instant::now();
         watched(&self.device, session.run(program, plan, recording))?;
