@@ -5,7 +5,7 @@ use crate::core::graph::ValueId;
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::{ProgramBuilder, Want};
 use crate::ops::support::window::{expand, insert, split, view};
-use crate::ops::support::{Args, Op};
+use crate::ops::support::{Args, Known, Op};
 
 /// A call of `aten.expand_copy`.
 pub struct Expand {
@@ -41,6 +41,10 @@ impl Op for Expand {
             }
         }
         program.bind(self.output, expand(&source, &dims)?)
+    }
+
+    fn bounds(args: &Args<'_>, known: &mut Known<'_>) -> Option<()> {
+        known.set_sizes(args.id(1).ok()?, args.output().ok()?)
     }
 }
 

@@ -1,13 +1,13 @@
 //! Matrix products: `linear`, `mm`, `bmm`, `addmm`.
 
 use crate::base::error::{Error, Result};
-use crate::core::graph::ValueId;
+use crate::core::graph::{Fused, ValueId};
 use crate::core::tensor::{DType, Element, Layout, Tensor, CHANNEL_PACK};
 use crate::ops::support::builder::{ProgramBuilder, Want};
 use crate::ops::support::gemm::packed::{self, Form};
 use crate::ops::support::gemm::{self, finish, Bias, Finish, Gemm, Matrix, Steps};
 use crate::ops::support::pieces::{cut_along, Axis, Pieces, Whole};
-use crate::ops::support::{Args, Epilogue, Op};
+use crate::ops::support::{Args, Op};
 
 /// A matrix product `a * b`, with something added.
 #[derive(Clone)]
@@ -38,8 +38,6 @@ impl Op for Matmul {
         "aten.bmm.default",
         "aten.addmm.default",
     ];
-    const EPILOGUE: Epilogue = Epilogue::Activation;
-
     fn parse(args: &Args<'_>) -> Result<Self> {
         let (first, added, alpha) = match args.op() {
             "aten.linear.default" => {
@@ -159,6 +157,11 @@ impl Op for Matmul {
             operands: vec![self.a, self.b],
             axes,
         }))
+    }
+
+    fn accepts(&self, step: Fused) -> bool {
+        let has_operand = matches!(step, Fused::Prelu { .. } | Fused::Add { .. });
+        !has_operand && self.steps.with(step).is_some()
     }
 }
 

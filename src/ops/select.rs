@@ -15,10 +15,14 @@ const MAX_RANK: usize = 5;
 /// A call of `aten.where.self`.
 #[derive(Clone)]
 pub struct Where {
-    condition: ValueId,
-    left: ValueId,
-    right: ValueId,
-    output: ValueId,
+    /// Booleans.
+    pub condition: ValueId,
+    /// Elements where it is true.
+    pub left: ValueId,
+    /// Elements where it is false.
+    pub right: ValueId,
+    /// The result.
+    pub output: ValueId,
 }
 
 impl Op for Where {

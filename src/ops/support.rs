@@ -6,6 +6,7 @@ pub mod builder;
 pub mod elementwise;
 pub mod fill;
 pub mod gemm;
+pub mod known;
 pub mod op;
 pub mod pieces;
 pub mod planes;
@@ -14,4 +15,5 @@ pub mod window;
 pub mod words;
 
 pub use args::Args;
-pub use op::{Epilogue, Op};
+pub use known::Known;
+pub use op::Op;

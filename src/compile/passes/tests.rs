@@ -75,7 +75,7 @@ impl Sketch {
             id,
             op: op.into(),
             args,
-            fused: vec![],
+            ..Node::default()
         });
     }
 
@@ -94,9 +94,17 @@ impl Sketch {
 
 const DIMS: &[u32] = &[1, 8, 5, 7];
 
+/// A 1x1 convolution of as many outputs as inputs.
 fn conv(s: &mut Sketch, x: ValueId) -> ValueId {
-    let none = s.value(Value::None);
-    s.step("aten.convolution.default", x, &[none; 8], DIMS)
+    let weight = s.tensor(&[8, 8, 1, 1]);
+    let (bias, ones, zeros) = (
+        s.value(Value::None),
+        s.value(Value::Ints(vec![1, 1])),
+        s.value(Value::Ints(vec![0, 0])),
+    );
+    let (transposed, groups) = (s.value(Value::Bool(false)), s.value(Value::Int(1)));
+    let more = [weight, bias, ones, zeros, ones, transposed, zeros, groups];
+    s.step("aten.convolution.default", x, &more, DIMS)
 }
 
 /// gt, mul and where as the exporter writes a PReLU.
