@@ -110,3 +110,6 @@ pub fn find(name: &str) -> Option<&'static OpEntry> {
 pub fn find_exported(name: &str) -> Option<&'static OpEntry> {
     find(name).filter(|entry| entry.names.contains(&name))
 }
+
+#[cfg(test)]
+mod tests;
