@@ -3,8 +3,9 @@
 use super::seen::{Rewrite, Seen};
 use crate::base::error::Result;
 use crate::core::graph::ValueId;
-use crate::ops::binary::{Binary, BinaryFunction};
-use crate::ops::unary::{Unary, UnaryFunction};
+use crate::core::kernels::{binary, unary};
+use crate::ops::binary::Binary;
+use crate::ops::unary::Unary;
 
 /// Clamps between the addition and the division at most.
 const MAX_CLAMPS: usize = 2;
@@ -35,7 +36,7 @@ pub(super) fn hardsigmoid(seen: &Seen<'_>, at: usize) -> Result<Option<Rewrite>>
     let Some(x) = sum.left.tensor() else {
         return Ok(None);
     };
-    let fits = sum.function == BinaryFunction::Add
+    let fits = sum.function == binary::Function::Add
         && sum.alpha.double() == 1.0
         && (low, high) == (0.0, 6.0)
         && seen.number(sum.right)? == Some(3.0)
@@ -43,7 +44,7 @@ pub(super) fn hardsigmoid(seen: &Seen<'_>, at: usize) -> Result<Option<Rewrite>>
     if !fits {
         return Ok(None);
     }
-    let call = Unary::call(UnaryFunction::Hardsigmoid, x, quotient.output)?;
+    let call = Unary::call(unary::Function::Hardsigmoid, x, quotient.output)?;
     Ok(Some(Rewrite { call, dead }))
 }
 
@@ -53,8 +54,8 @@ fn sixth_of(seen: &Seen<'_>, call: &Binary) -> Result<Option<ValueId>> {
         return Ok(None);
     };
     let is_sixth = match call.function {
-        BinaryFunction::Div => seen.number(call.right)? == Some(6.0),
-        BinaryFunction::Mul => seen
+        binary::Function::Div => seen.number(call.right)? == Some(6.0),
+        binary::Function::Mul => seen
             .number(call.right)?
             .is_some_and(|n| (n - 1.0 / 6.0).abs() < 1e-7),
         _ => false,

@@ -3,9 +3,10 @@
 use super::seen::{Rewrite, Seen};
 use crate::base::error::Result;
 use crate::core::graph::ValueId;
-use crate::ops::binary::{Binary, BinaryFunction, Operand};
+use crate::core::kernels::{binary, unary};
+use crate::ops::binary::{Binary, Operand};
 use crate::ops::select::Where;
-use crate::ops::unary::{Unary, UnaryFunction};
+use crate::ops::unary::Unary;
 
 /// `where(x > 0, x, x * slope)` is `prelu(x, slope)`.
 pub(super) fn prelu(seen: &Seen<'_>, at: usize) -> Result<Option<Rewrite>> {
@@ -19,7 +20,7 @@ pub(super) fn prelu(seen: &Seen<'_>, at: usize) -> Result<Option<Rewrite>> {
     };
     let x = choice.left;
     let functions = [compared.function, scaled.function];
-    if functions != [BinaryFunction::Gt, BinaryFunction::Mul]
+    if functions != [binary::Function::Gt, binary::Function::Mul]
         || compared.left != Operand::Tensor(x)
         || seen.number(compared.right)? != Some(0.0)
     {
@@ -40,7 +41,7 @@ pub(super) fn prelu(seen: &Seen<'_>, at: usize) -> Result<Option<Rewrite>> {
 /// `x * sigmoid(x)` is `silu(x)`.
 pub(super) fn silu(seen: &Seen<'_>, at: usize) -> Result<Option<Rewrite>> {
     let product = seen.call::<Binary>(at);
-    let Some(product) = product.filter(|call| call.function == BinaryFunction::Mul) else {
+    let Some(product) = product.filter(|call| call.function == binary::Function::Mul) else {
         return Ok(None);
     };
     let (Some(left), Some(right)) = (product.left.tensor(), product.right.tensor()) else {
@@ -48,14 +49,14 @@ pub(super) fn silu(seen: &Seen<'_>, at: usize) -> Result<Option<Rewrite>> {
     };
     let gate = |gate: ValueId, x: ValueId| {
         let (writer, call) = seen.call_for::<Unary>(gate, at)?;
-        let fits = call.function == UnaryFunction::Sigmoid && call.input == x;
+        let fits = call.function == unary::Function::Sigmoid && call.input == x;
         fits.then_some((x, writer))
     };
     let Some((x, sigmoid)) = gate(right, left).or_else(|| gate(left, right)) else {
         return Ok(None);
     };
     Ok(Some(Rewrite {
-        call: Unary::call(UnaryFunction::Silu, x, product.output)?,
+        call: Unary::call(unary::Function::Silu, x, product.output)?,
         dead: vec![sigmoid],
     }))
 }

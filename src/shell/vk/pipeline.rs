@@ -77,9 +77,7 @@ impl Pipelines {
     /// The pipeline of every dispatch of `program`; the missing ones are made on several threads.
     pub(super) fn of(device: &Device, program: &Program) -> Result<Vec<Bound>> {
         for (at, dispatch) in program.dispatches.iter().enumerate() {
-            check(device, program, dispatch).map_err(|e| {
-                e.context(format!("dispatch {at} ({})", dispatch.shader.info().name))
-            })?;
+            check(device, program, dispatch).map_err(|e| e.context(format!("dispatch {at}")))?;
         }
         let this = &device.pipelines;
         let mut made = lock(&this.made);
