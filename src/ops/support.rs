@@ -1,6 +1,7 @@
 //! What several operators share: the table's trait, arguments, the builder that they emit into,
 //! windows, loops, and the GEMM.
 
+pub mod affine;
 pub mod args;
 pub mod builder;
 pub mod elementwise;
@@ -11,8 +12,8 @@ pub mod op;
 pub mod pieces;
 pub mod planes;
 pub mod rows;
+pub mod shuffle;
 pub mod window;
-pub mod words;
 
 pub use args::Args;
 pub use known::Known;

@@ -2,12 +2,12 @@
 //! `shaders/lib/epilogue.glsl` does it.
 
 use crate::base::error::{Error, Result};
+use crate::core::broadcast;
 use crate::core::constant::Pack;
 use crate::core::graph::{Fused, ValueId};
 use crate::core::kernels::lib::{self, Activation};
 use crate::core::tensor::{DType, Element, Layout, Tensor};
 use crate::ops::support::builder::{ProgramBuilder, Want};
-use crate::ops::support::window;
 
 /// Steps as passes and operators ask for them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -88,7 +88,7 @@ impl Finish {
         };
         let residual = match steps.add {
             Some(other) => {
-                let window = window::expand(&program.tensor(other)?, dims)?;
+                let window = broadcast::over(&program.tensor(other)?, dims)?;
                 Some(program.read(&window, Want::Dense(layout))?)
             }
             None => None,
