@@ -1,6 +1,7 @@
 //! Programs as plain data, before operators give them meaning and after: what is read from bytes,
 //! what a device can do, what a caller chose, and what a GPU run is made of. No Vulkan.
 
+pub mod broadcast;
 pub mod constant;
 pub mod constraints;
 pub mod conv;
@@ -17,3 +18,4 @@ pub mod shader;
 pub mod strided;
 pub mod tensor;
 pub mod valid;
+pub mod words;

@@ -2,8 +2,10 @@
 //! kernel divides as rarely as possible. Pure.
 
 use crate::base::error::{Error, Result};
+use crate::core::broadcast;
 use crate::core::kernels::lib::Window;
 use crate::core::tensor::Tensor;
+use crate::core::words::{signed, unsigned};
 
 /// Sizes of a loop, and for each of `W` windows its offset and strides in that loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +37,7 @@ impl<const W: usize> Strided<W> {
     pub fn new(dims: &[u32], windows: [&Tensor; W]) -> Result<Self> {
         let mut aligned: [Vec<i64>; W] = std::array::from_fn(|_| Vec::new());
         for (strides, window) in aligned.iter_mut().zip(windows) {
-            *strides = broadcast_strides(dims, window)?;
+            *strides = broadcast::strides(window, dims)?;
         }
         let mut order: Vec<usize> = (0..dims.len()).filter(|&d| dims[d] != 1).collect();
         // The last window is the one written: walk in its memory order, so that neighbours in
@@ -99,12 +101,6 @@ impl<const W: usize> Strided<W> {
                 self.sizes
             )));
         }
-        let word = |n: i64| {
-            i32::try_from(n)
-                .map_err(|_| Error::unsupported(format!("a stride or offset of {n} elements")))
-        };
-        let count = u32::try_from(self.count())
-            .map_err(|_| Error::unsupported(format!("{} elements", self.count())))?;
         let mut sizes = [1; R];
         sizes[..self.rank()].copy_from_slice(&self.sizes);
         let mut windows = [Window {
@@ -113,45 +109,18 @@ impl<const W: usize> Strided<W> {
         }; W];
         let of_windows = self.offsets.iter().zip(&self.strides);
         for (window, (&offset, strides)) in windows.iter_mut().zip(of_windows) {
-            window.offset = word(offset)?;
+            window.offset = signed(offset)?;
             for (to, &stride) in window.strides.iter_mut().zip(strides) {
-                *to = word(stride)?;
+                *to = signed(stride)?;
             }
         }
         Ok(Walk {
             rank: u32::try_from(self.rank()).unwrap_or(u32::MAX),
-            count,
+            count: unsigned(self.count())?,
             sizes,
             windows,
         })
     }
-}
-
-/// Strides of `window` in a loop over `dims`, 0 where it is broadcast.
-fn broadcast_strides(dims: &[u32], window: &Tensor) -> Result<Vec<i64>> {
-    let lead = dims.len().checked_sub(window.dims.len());
-    let fits = lead.is_some_and(|lead| {
-        window
-            .dims
-            .iter()
-            .zip(&dims[lead..])
-            .all(|(&w, &d)| w == d || w == 1)
-    });
-    let (Some(lead), true) = (lead, fits) else {
-        return Err(Error::blob(format!(
-            "dims {:?} do not broadcast to {dims:?}",
-            window.dims
-        )));
-    };
-    let mut strides = vec![0i64; lead];
-    strides.extend(
-        window
-            .dims
-            .iter()
-            .zip(&window.strides)
-            .map(|(&d, &s)| if d == 1 { 0 } else { s }),
-    );
-    Ok(strides)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Functions of two elements, broadcast: arithmetic, comparisons, logic. Either may be a number.
 
 use crate::base::error::{Error, Result};
-use crate::core::graph::ValueId;
+use crate::core::graph::{Fused, Graph, Node, TensorSpec, ValueId};
 use crate::core::kernels::binary::{self, Function as F, Number};
 use crate::core::tensor::{DType, Element};
 use crate::ops::support::builder::{Bind, ProgramBuilder};
@@ -73,8 +73,10 @@ const FUNCTIONS: &[(&str, F, Extra)] = &[
     ("aten.bitwise_or.Scalar", F::BitwiseOr, Extra::Nothing),
     ("aten.bitwise_xor.Tensor", F::BitwiseXor, Extra::Nothing),
     ("aten.bitwise_xor.Scalar", F::BitwiseXor, Extra::Nothing),
-    ("etvk.prelu.default", F::Prelu, Extra::Nothing),
 ];
+
+/// `x > 0 ? x : slope * x`, which exporters write as three calls.
+const PRELU: &str = "etvk.prelu.default";
 
 const fn names() -> [&'static str; FUNCTIONS.len()] {
     let mut names = [""; FUNCTIONS.len()];
@@ -86,9 +88,12 @@ const fn names() -> [&'static str; FUNCTIONS.len()] {
     names
 }
 
+/// One of the two.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Operand {
+pub enum Operand {
+    /// A tensor.
     Tensor(ValueId),
+    /// The same number for every element.
     Number(Scalar),
 }
 
@@ -99,26 +104,42 @@ impl Operand {
             Err(_) => Scalar::parse(args, i).map(Self::Number),
         }
     }
+
+    /// The tensor, if it is one.
+    pub fn tensor(self) -> Option<ValueId> {
+        match self {
+            Self::Tensor(id) => Some(id),
+            Self::Number(_) => None,
+        }
+    }
 }
 
 /// A call of a function of two elements.
 #[derive(Clone)]
 pub struct Binary {
-    function: F,
-    left: Operand,
-    right: Operand,
-    alpha: Scalar,
-    output: ValueId,
+    /// What is computed.
+    pub function: F,
+    /// The first operand.
+    pub left: Operand,
+    /// The second operand.
+    pub right: Operand,
+    /// A factor of the second operand.
+    pub alpha: Scalar,
+    /// The result.
+    pub output: ValueId,
 }
 
 impl Op for Binary {
     const NAMES: &'static [&'static str] = &names();
+    const INTERNAL: &'static [&'static str] = &[PRELU];
 
     fn parse(args: &Args<'_>) -> Result<Self> {
         let name = args.op();
-        let &(_, mut function, extra) = FUNCTIONS
+        let (mut function, extra) = FUNCTIONS
             .iter()
             .find(|(n, ..)| *n == name)
+            .map(|&(_, function, extra)| (function, extra))
+            .or_else(|| (name == PRELU).then_some((F::Prelu, Extra::Nothing)))
             .ok_or_else(|| Error::internal(format!("{name} is not in the table")))?;
         let mut left = Operand::parse(args, 0)?;
         let mut right = Operand::parse(args, 1)?;
@@ -241,18 +262,56 @@ impl Op for Binary {
     }
 
     fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
-        let tensor = |operand| match operand {
-            Operand::Tensor(id) => Some(id),
-            Operand::Number(_) => None,
-        };
-        let operands = [self.left, self.right].into_iter().filter_map(tensor);
+        let operands = [self.left, self.right].into_iter();
+        let operands = operands.filter_map(Operand::tensor);
         let operands: Vec<ValueId> = operands.collect();
         let result = Whole::broadcast(program, &operands, self.output)?;
         pointwise(self, program, &operands, result).map(Some)
     }
+
+    /// The addition of a tensor of the same dims and type, and slopes below zero.
+    fn step(&self, operand: ValueId, graph: &Graph) -> Option<Fused> {
+        let (left, right) = (self.left.tensor()?, self.right.tensor()?);
+        let (x, other) = if left == operand {
+            (left, right)
+        } else {
+            (right, left)
+        };
+        if x != operand || other == operand {
+            return None;
+        }
+        let (result, with) = (graph.tensor(self.output).ok()?, graph.tensor(other).ok()?);
+        let same = with.dims == result.dims && with.dtype == result.dtype;
+        match self.function {
+            F::Add if same && self.alpha.double() == 1.0 => Some(Fused::Add { other }),
+            F::Prelu if left == operand && is_per_channel(with, &result.dims) => {
+                Some(Fused::Prelu { slope: other })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether a slope is one for each channel, `[c, 1, 1]` or `[1, c, 1, 1]` for planes, or a single one.
+fn is_per_channel(slope: &TensorSpec, dims: &[u32]) -> bool {
+    let (Some(&channels), Some(lead)) = (dims.get(1), dims.len().checked_sub(slope.dims.len()))
+    else {
+        return false;
+    };
+    let mut sizes = slope.dims.iter().enumerate();
+    dims.len() >= 3 && sizes.all(|(i, &d)| d == 1 || lead + i == 1 && d == channels)
 }
 
 impl Binary {
+    /// The call with a slope for what is below zero.
+    pub fn prelu(x: ValueId, slope: ValueId, output: ValueId) -> Node {
+        Node {
+            op: PRELU.into(),
+            args: vec![x, slope, output],
+            ..Node::default()
+        }
+    }
+
     /// Whether the kernel computes in integers: PyTorch's promotion of what is left when tensors
     /// have the exporter's types.
     fn in_integers(&self, operands: bool, result: bool, number: Option<Scalar>) -> bool {

@@ -16,7 +16,7 @@ use crate::core::graph::{Fused, ValueId};
 use crate::ops::support::builder::ProgramBuilder;
 use crate::ops::support::gemm::Steps;
 use crate::ops::support::pieces::Pieces;
-use crate::ops::support::{Args, Epilogue, Op};
+use crate::ops::support::{Args, Op};
 
 /// A call of `aten.convolution` or `et_vk.conv_with_clamp`.
 #[derive(Clone)]
@@ -42,8 +42,6 @@ impl Op for Conv2d {
         "et_vk.conv_with_clamp.default",
         "et_vk.conv2d_gemm.default",
     ];
-    const EPILOGUE: Epilogue = Epilogue::Full;
-
     fn parse(args: &Args<'_>) -> Result<Self> {
         let clamps = args.op().contains("clamp");
         args.expect_len(if clamps { 12 } else { 10 })?;
@@ -94,6 +92,10 @@ impl Op for Conv2d {
 
     fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
         self.in_pieces(program)
+    }
+
+    fn accepts(&self, step: Fused) -> bool {
+        self.steps.with(step).is_some()
     }
 }
 

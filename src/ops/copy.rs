@@ -6,16 +6,20 @@ use crate::ops::support::builder::{dense_layout, ProgramBuilder, Want};
 use crate::ops::support::pieces::{pointwise, Pieces, Whole};
 use crate::ops::support::{Args, Op};
 
+/// The name under which constants of the program are made readable.
+const PREPACK: &str = "et_vk.prepack.default";
+
 /// The same values in another tensor, perhaps of another type.
 #[derive(Clone)]
 pub struct Copy {
+    is_prepack: bool,
     input: ValueId,
     output: ValueId,
 }
 
 impl Op for Copy {
     const NAMES: &'static [&'static str] = &[
-        "et_vk.prepack.default",
+        PREPACK,
         "aten.clone.default",
         "aten.alias_copy.default",
         "aten.detach_copy.default",
@@ -26,6 +30,7 @@ impl Op for Copy {
 
     fn parse(args: &Args<'_>) -> Result<Self> {
         Ok(Self {
+            is_prepack: args.op() == PREPACK,
             input: args.tensor(0)?,
             output: args.output()?,
         })
@@ -54,5 +59,13 @@ impl Op for Copy {
         let dims = program.dims(self.input)?;
         let result = Whole::like(program, self.input, self.output, dims)?;
         pointwise(self, program, &[self.input], result).map(Some)
+    }
+
+    fn passes_on(&self) -> Option<ValueId> {
+        Some(self.input)
+    }
+
+    fn unpacks(&self) -> Option<ValueId> {
+        self.is_prepack.then_some(self.input)
     }
 }

@@ -8,11 +8,11 @@ use crate::core::graph::ValueId;
 use crate::core::kernels::gather;
 use crate::core::strided::Strided;
 use crate::core::tensor::{DType, Element, Layout, Tensor};
+use crate::core::words::signed;
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
 use crate::ops::support::pieces::{cut_along, Pieces, Whole};
 use crate::ops::support::window::{existing_dim, insert, slice};
-use crate::ops::support::words::signed;
 use crate::ops::support::{Args, Op};
 
 /// A call of one of the operators that pick by indices.

@@ -4,11 +4,11 @@ use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
 use crate::core::kernels::grid_sampler::{self, Padding};
 use crate::core::tensor::Element;
+use crate::core::words::signed;
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
 use crate::ops::support::pieces::{cut_along, Pieces, Whole};
 use crate::ops::support::planes::{channels_last, planes, window};
-use crate::ops::support::words::signed;
 use crate::ops::support::{Args, Op};
 
 /// A call of `aten.grid_sampler_2d`.

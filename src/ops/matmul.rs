@@ -1,13 +1,14 @@
 //! Matrix products: `linear`, `mm`, `bmm`, `addmm`.
 
 use crate::base::error::{Error, Result};
-use crate::core::graph::ValueId;
+use crate::core::broadcast;
+use crate::core::graph::{Fused, ValueId};
 use crate::core::tensor::{DType, Element, Layout, Tensor, CHANNEL_PACK};
 use crate::ops::support::builder::{ProgramBuilder, Want};
 use crate::ops::support::gemm::packed::{self, Form};
 use crate::ops::support::gemm::{self, finish, Bias, Finish, Gemm, Matrix, Steps};
 use crate::ops::support::pieces::{cut_along, Axis, Pieces, Whole};
-use crate::ops::support::{Args, Epilogue, Op};
+use crate::ops::support::{Args, Op};
 
 /// A matrix product `a * b`, with something added.
 #[derive(Clone)]
@@ -38,8 +39,6 @@ impl Op for Matmul {
         "aten.bmm.default",
         "aten.addmm.default",
     ];
-    const EPILOGUE: Epilogue = Epilogue::Activation;
-
     fn parse(args: &Args<'_>) -> Result<Self> {
         let (first, added, alpha) = match args.op() {
             "aten.linear.default" => {
@@ -160,6 +159,11 @@ impl Op for Matmul {
             axes,
         }))
     }
+
+    fn accepts(&self, step: Fused) -> bool {
+        let has_operand = matches!(step, Fused::Prelu { .. } | Fused::Add { .. });
+        !has_operand && self.steps.with(step).is_some()
+    }
 }
 
 /// Sizes of one product.
@@ -263,37 +267,18 @@ impl Matmul {
                     program.copy(&window, &copy)?;
                     copy
                 };
-                let strides = broadcast(&tensor, &shape.dims)?;
+                let strides = broadcast::strides(&tensor, &shape.dims)?;
+                let &[row, column] = strides.as_slice() else {
+                    return Err(Error::unsupported("something added to a batch of products"));
+                };
                 Ok(Some(Bias {
                     tensor,
-                    strides: [0, strides[0], strides[1]],
+                    strides: [0, row, column],
                     beta,
                 }))
             }
         }
     }
-}
-
-/// Strides of `tensor` over the two dims of a result.
-fn broadcast(tensor: &Tensor, dims: &[u32]) -> Result<[i64; 2]> {
-    let mut strides = [0; 2];
-    let missing = dims.len().checked_sub(tensor.dims.len());
-    for (i, (&d, &stride)) in tensor.dims.iter().zip(&tensor.strides).enumerate() {
-        let slot = missing.map(|missing| missing + i);
-        match slot.and_then(|at| dims.get(at).map(|&size| (at, size))) {
-            Some((at, size)) if d == size && at < 2 => {
-                strides[at] = if d == 1 { 0 } else { stride }
-            }
-            Some(_) if d == 1 => {}
-            _ => {
-                return Err(Error::blob(format!(
-                    "dims {:?} do not broadcast to {dims:?}",
-                    tensor.dims
-                )))
-            }
-        }
-    }
-    Ok(strides)
 }
 
 /// `window` as a batch of matrices `[m, k]`, when it has that form in memory.

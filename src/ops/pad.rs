@@ -6,11 +6,11 @@ use crate::core::kernels::lib::Window;
 use crate::core::kernels::pad;
 use crate::core::program::Access;
 use crate::core::tensor::{Element, Tensor};
+use crate::core::words::{signed, unsigned};
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::{Bind, Cut, ProgramBuilder, Want};
 use crate::ops::support::pieces::{Axis, Piece, Pieces, Whole};
 use crate::ops::support::window::slice;
-use crate::ops::support::words::{signed, unsigned};
 use crate::ops::support::{Args, Op};
 use std::ops::Range;
 
@@ -224,8 +224,7 @@ fn merge(source: &Tensor, target: &Tensor, before: &[u32]) -> Vec<Loop> {
 }
 
 fn push(source: &Tensor, target: &Tensor, value: u32, loops: &[Loop]) -> Result<pad::Push> {
-    let count = u32::try_from(target.numel())
-        .map_err(|_| Error::unsupported(format!("{} elements", target.numel())))?;
+    let count = unsigned(target.numel())?;
     let window = |tensor: &Tensor| {
         Ok::<_, Error>(Window {
             offset: signed(tensor.offset)?,

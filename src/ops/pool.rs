@@ -4,11 +4,11 @@ use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
 use crate::core::kernels::{lib, pool};
 use crate::core::tensor::{Element, Tensor};
+use crate::core::words::signed;
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
 use crate::ops::support::pieces::{cut_along, cuts, Axis, Moving, Piece, Pieces, Whole};
 use crate::ops::support::planes::{self, channels_last, plane_of, planes, with_batch};
-use crate::ops::support::words::signed;
 use crate::ops::support::{Args, Op};
 use std::ops::Range;
 

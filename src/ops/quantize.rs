@@ -1,70 +1,18 @@
 //! Integers that stand for `scale * (integer - zero_point)`: made from numbers, turned into numbers,
 //! and the element-wise operators between them.
 
-use super::pixel_shuffle;
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
 use crate::core::kernels::quantize;
 use crate::core::strided::Strided;
 use crate::core::tensor::{DType, Element, Tensor};
+use crate::ops::support::affine::Affine;
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::{Bind, ProgramBuilder};
 use crate::ops::support::elementwise::Elementwise;
 use crate::ops::support::pieces::{pointwise, Pieces, Whole};
+use crate::ops::support::shuffle::{factor, result_dims, shuffle, Direction};
 use crate::ops::support::{Args, Op};
-
-/// What an integer stands for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Affine {
-    /// Distance of neighbours.
-    pub scale: f64,
-    /// The integer of 0.
-    pub zero_point: i32,
-}
-
-impl Affine {
-    /// Numbers as they are.
-    const PLAIN: Self = Self {
-        scale: 1.0,
-        zero_point: 0,
-    };
-
-    /// Arguments `i` and `i + 1`.
-    pub fn parse(args: &Args<'_>, i: usize) -> Result<Self> {
-        Self::new(args.number(i)?, args.int(i + 1)?)
-    }
-
-    fn new(scale: f64, zero_point: i64) -> Result<Self> {
-        let (given, inverse) = (scale as f32, (1.0 / scale) as f32);
-        let zero = i32::try_from(zero_point)
-            .ok()
-            .filter(|z| z.unsigned_abs() < 1 << 15);
-        match zero {
-            // Neither it nor its inverse may leave the range of floats.
-            Some(zero_point) if given > 0.0 && given.is_normal() && inverse.is_normal() => {
-                Ok(Self { scale, zero_point })
-            }
-            _ => Err(Error::unsupported(format!(
-                "quantization by {scale} with zero point {zero_point}"
-            ))),
-        }
-    }
-
-    /// What kernels multiply by to make integers.
-    pub fn inverse(self) -> f32 {
-        (1.0 / self.scale) as f32
-    }
-
-    /// What kernels multiply by to make numbers.
-    pub fn factor(self) -> f32 {
-        self.scale as f32
-    }
-
-    /// Whether every 8-bit integer stays as it is when it comes to stand for a number of `to`.
-    fn keeps(self, to: Self) -> bool {
-        self.zero_point == to.zero_point && (self.scale / to.scale - 1.0).abs() < 1e-3
-    }
-}
 
 /// A call of one of the operators.
 #[derive(Clone)]
@@ -132,7 +80,7 @@ impl Op for Quantize {
                 args.expect_len(7)?;
                 // The result's scale comes inverted.
                 let to = Affine::new(1.0 / args.number(3)?, args.int(4)?)?;
-                let factor = pixel_shuffle::factor(args, 5)?;
+                let factor = factor(args, 5)?;
                 let from = [Affine::parse(args, 1)?, plain];
                 (Form::PixelShuffle(factor), from, to, BYTE)
             }
@@ -201,14 +149,14 @@ impl Quantize {
     /// The shuffle of integers as they are, and then what they become.
     fn shuffle(&self, program: &mut ProgramBuilder<'_>, factor: u32) -> Result<()> {
         let source = program.tensor(self.inputs[0])?;
-        let dims = pixel_shuffle::shuffled_dims(&source, factor)?;
+        let dims = result_dims(&source, factor, Direction::Shuffle)?;
         let layout = dense_layout(&source);
         let target = program.output_any(self.output, &dims, layout)?;
         if self.from[0].keeps(self.to) {
-            return pixel_shuffle::shuffle(program, &source, &target, factor);
+            return shuffle(program, [&source, &target], factor, Direction::Shuffle);
         }
         let moved = program.temporary(source.dtype, &dims, layout)?;
-        pixel_shuffle::shuffle(program, &source, &moved, factor)?;
+        shuffle(program, [&source, &moved], factor, Direction::Shuffle)?;
         self.emit(program, [&moved; 2], &target)
     }
 

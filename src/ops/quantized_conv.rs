@@ -3,17 +3,17 @@
 //! Sums are exact in 32 bits and rounded once. The sums of weights that the exporter gives for
 //! correcting zero points are not read: integers lose their zero point before they are multiplied.
 
-use super::quantize::Affine;
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
 use crate::core::kernels::quantized_conv;
 use crate::core::tensor::{DType, Element, Layout, Tensor, CHANNEL_PACK};
+use crate::core::words::signed;
+use crate::ops::support::affine::Affine;
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
 use crate::ops::support::pieces::{cut_along, cuts, Axis, Moving, Piece, Pieces, Whole};
 use crate::ops::support::planes::{channels_last, planes};
 use crate::ops::support::window::view;
-use crate::ops::support::words::signed;
 use crate::ops::support::{Args, Op};
 use std::ops::Range;
 

@@ -12,10 +12,14 @@ use crate::ops::support::{Args, Op};
 /// A call of `aten.where.self`.
 #[derive(Clone)]
 pub struct Where {
-    condition: ValueId,
-    left: ValueId,
-    right: ValueId,
-    output: ValueId,
+    /// Booleans.
+    pub condition: ValueId,
+    /// Elements where it is true.
+    pub left: ValueId,
+    /// Elements where it is false.
+    pub right: ValueId,
+    /// The result.
+    pub output: ValueId,
 }
 
 impl Op for Where {

@@ -1,7 +1,7 @@
 //! Functions of one element: one kernel, the function is a specialization constant.
 
 use crate::base::error::{Error, Result};
-use crate::core::graph::ValueId;
+use crate::core::graph::{Fused, Graph, Node, ValueId};
 use crate::core::kernels::unary::{self, Function as F};
 use crate::core::tensor::Element;
 use crate::ops::support::builder::{Bind, ProgramBuilder};
@@ -82,11 +82,14 @@ const fn names() -> [&'static str; FUNCTIONS.len()] {
 /// A call of a function of one element.
 #[derive(Clone)]
 pub struct Unary {
-    function: F,
+    /// What is computed.
+    pub function: F,
     /// Lower and upper bound, or the single parameter first.
     parameters: [Option<Scalar>; 2],
-    input: ValueId,
-    output: ValueId,
+    /// The operand.
+    pub input: ValueId,
+    /// The result.
+    pub output: ValueId,
 }
 
 impl Op for Unary {
@@ -193,5 +196,57 @@ impl Op for Unary {
         let dims = program.dims(self.input)?;
         let result = Whole::like(program, self.input, self.output, dims)?;
         pointwise(self, program, &[self.input], result).map(Some)
+    }
+
+    /// The activations of [`Fused`].
+    fn step(&self, operand: ValueId, _: &Graph) -> Option<Fused> {
+        if operand != self.input {
+            return None;
+        }
+        if let Some([low, high]) = self.clamp() {
+            // f64::MAX, as the exporter writes "no bound", becomes infinity.
+            let (low, high) = (low as f32, high as f32);
+            return Some(Fused::Clamp { low, high });
+        }
+        match self.function {
+            F::Silu => Some(Fused::Silu),
+            F::Sigmoid => Some(Fused::Sigmoid),
+            F::Tanh => Some(Fused::Tanh),
+            F::Hardswish => Some(Fused::Hardswish),
+            F::Hardsigmoid => Some(Fused::Hardsigmoid),
+            F::LeakyRelu => Some(Fused::LeakyRelu {
+                slope: self.parameters[0]?.double() as f32,
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl Unary {
+    /// The bounds between which the call keeps its operand, if that is all that it does. None is NaN.
+    pub fn clamp(&self) -> Option<[f64; 2]> {
+        let [low, high] = self.parameters;
+        let bounds = match self.function {
+            F::Relu => [0.0, f64::INFINITY],
+            F::Clamp => [
+                low.map_or(f64::NEG_INFINITY, Scalar::double),
+                high.map_or(f64::INFINITY, Scalar::double),
+            ],
+            _ => return None,
+        };
+        (!bounds.iter().any(|bound| bound.is_nan())).then_some(bounds)
+    }
+
+    /// A call of `function`, which has no parameters.
+    pub fn call(function: F, input: ValueId, output: ValueId) -> Result<Node> {
+        let &(name, _) = FUNCTIONS
+            .iter()
+            .find(|(_, of_name)| *of_name == function)
+            .ok_or_else(|| Error::internal(format!("{function:?} has no name")))?;
+        Ok(Node {
+            op: name.into(),
+            args: vec![input, output],
+            ..Node::default()
+        })
     }
 }

@@ -12,9 +12,9 @@ use crate::core::image::{ImageDimensions, ImageShape};
 use crate::core::kernels::{conv2d_depthwise, conv2d_direct, im2col, lib};
 use crate::core::program::{Access, BufferId};
 use crate::core::tensor::{Element, Layout, Tensor, CHANNEL_PACK};
+use crate::core::words::{signed, unsigned};
 use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
 use crate::ops::support::gemm::{self, finish, packed, Bias, Finish, Gemm, Matrix};
-use crate::ops::support::words::{signed, unsigned};
 use std::ops::Range;
 
 /// Output positions per invocation of the direct kernel: each weight that is read serves so many.

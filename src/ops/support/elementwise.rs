@@ -1,7 +1,8 @@
-//! What element-wise operators share: broadcasting, numbers as arguments.
+//! What element-wise operators share: the loop over broadcast operands, numbers as arguments.
 
 use super::Args;
 use crate::base::error::{Error, Result};
+use crate::core::broadcast;
 use crate::core::graph::{Value, ValueId};
 use crate::core::strided::Strided;
 use crate::core::tensor::{dense_strides, Layout, Tensor};
@@ -83,23 +84,6 @@ pub fn wrapped(n: i64) -> u32 {
     (n & 0xFFFF_FFFF) as u32
 }
 
-/// The dims that tensors of `all` dims broadcast to, as in NumPy.
-pub fn broadcast_dims(all: &[&[u32]]) -> Result<Vec<u32>> {
-    let rank = all.iter().map(|dims| dims.len()).max().unwrap_or(0);
-    let mut result = vec![1u32; rank];
-    for dims in all {
-        let lead = rank - dims.len();
-        for (to, &d) in result[lead..].iter_mut().zip(*dims) {
-            match (*to, d) {
-                (a, b) if a == b || b == 1 => {}
-                (1, b) => *to = b,
-                _ => return Err(Error::blob(format!("dims {all:?} do not broadcast"))),
-            }
-        }
-    }
-    Ok(result)
-}
-
 /// An element-wise call that is ready to dispatch: `N` operands, output and the loop over all `W` of
 /// them.
 pub struct Elementwise<const N: usize, const W: usize> {
@@ -128,7 +112,7 @@ impl<const N: usize, const W: usize> Elementwise<N, W> {
         let mut operands = <[Tensor; N]>::try_from(read)
             .map_err(|_| Error::internal("as many operands as values"))?;
         let shapes: Vec<&[u32]> = operands.iter().map(|t| t.dims.as_slice()).collect();
-        let dims = broadcast_dims(&shapes)?;
+        let dims = broadcast::joined(&shapes)?;
         let mut layout = operands
             .iter()
             .find(|t| t.dims == dims)
@@ -139,11 +123,11 @@ impl<const N: usize, const W: usize> Elementwise<N, W> {
             let result = Tensor {
                 strides: dense_strides(&dims, Layout::Contiguous)?.0,
                 offset: 0,
-                ..broadcast(&operands[0], &dims)?
+                ..broadcast::over(&operands[0], &dims)?
             };
             if Self::walk(&dims, &operands, &result)?.rank() > max_rank {
                 for operand in &mut operands {
-                    let whole = broadcast(operand, &dims)?;
+                    let whole = broadcast::over(operand, &dims)?;
                     *operand = program.read(&whole, Want::Dense(Layout::Contiguous))?;
                 }
                 layout = Layout::Contiguous;
@@ -165,41 +149,9 @@ impl<const N: usize, const W: usize> Elementwise<N, W> {
     }
 }
 
-/// The window that repeats `tensor` over `dims`.
-fn broadcast(tensor: &Tensor, dims: &[u32]) -> Result<Tensor> {
-    let lead = dims
-        .len()
-        .checked_sub(tensor.dims.len())
-        .ok_or_else(|| Error::internal("broadcast to a smaller rank"))?;
-    let mut strides = vec![0i64; lead];
-    strides.extend(
-        tensor
-            .dims
-            .iter()
-            .zip(&tensor.strides)
-            .map(|(&d, &s)| if d == 1 { 0 } else { s }),
-    );
-    Ok(Tensor {
-        dims: dims.to_vec(),
-        strides,
-        ..tensor.clone()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn broadcasts_as_numpy() {
-        let ok = |all: &[&[u32]]| broadcast_dims(all).expect("broadcasts");
-        assert_eq!(ok(&[&[2, 1, 3], &[4, 1]]), [2, 4, 3]);
-        assert_eq!(ok(&[&[], &[5]]), [5]);
-        assert_eq!(ok(&[&[1], &[0, 3]]), [0, 3]);
-        assert_eq!(ok(&[&[], &[]]), [0u32; 0]);
-        assert!(broadcast_dims(&[&[2], &[3]]).is_err());
-        assert!(broadcast_dims(&[&[0], &[2]]).is_err());
-    }
 
     #[test]
     fn numbers_as_integers_and_floats() {

@@ -2,9 +2,9 @@
 //! same operator on slices of its operands, and writes a slice of the result.
 
 use super::builder::{dense_layout, Cut, PieceTarget, ProgramBuilder};
-use super::elementwise::broadcast_dims;
 use super::window;
 use crate::base::error::{Error, Result};
+use crate::core::broadcast;
 use crate::core::conv::tiles;
 use crate::core::ids::ValueId;
 use crate::core::tensor::Layout;
@@ -141,7 +141,7 @@ impl Whole {
             shapes.push(program.dims(operand)?);
         }
         let lent: Vec<&[u32]> = shapes.iter().map(Vec::as_slice).collect();
-        let dims = broadcast_dims(&lent)?;
+        let dims = broadcast::joined(&lent)?;
         let same = operands
             .iter()
             .zip(&shapes)

@@ -4,7 +4,7 @@
 use crate::base::error::{Error, Result};
 use crate::core::kernels::lib::{Planes, Window};
 use crate::core::tensor::{Layout, Tensor};
-use crate::ops::support::words::signed;
+use crate::core::words::{signed, unsigned};
 
 /// `t` with rank 4: `[c, h, w]` gets an `n` of 1.
 pub fn with_batch(t: &Tensor) -> Result<Tensor> {
@@ -28,13 +28,11 @@ pub fn plane_of(dims: &[u32]) -> Result<[u32; 2]> {
 
 /// The planes of `source` and `target`, which have rank 4.
 pub fn planes(source: &Tensor, target: &Tensor) -> Result<Planes> {
-    let count = u32::try_from(target.numel())
-        .map_err(|_| Error::unsupported(format!("{} elements", target.numel())))?;
     let &[_, channels, height, width] = target.dims.as_slice() else {
         return Err(Error::internal(format!("planes of dims {:?}", target.dims)));
     };
     Ok(Planes {
-        count,
+        count: unsigned(target.numel())?,
         channels,
         height,
         width,

@@ -8,9 +8,9 @@ use crate::core::kernels::{conv2d_implicit, conv2d_implicit_part};
 use crate::core::kernels::{conv2d_matrix, conv2d_matrix_part, conv2d_parts};
 use crate::core::program::{Access, BufferId};
 use crate::core::tensor::CHANNEL_PACK;
+use crate::core::words::unsigned;
 use crate::ops::support::builder::{Bind, Grid, ProgramBuilder};
 use crate::ops::support::gemm::finish::UNFINISHED;
-use crate::ops::support::words::unsigned;
 use std::ops::Range;
 
 impl Operands<'_> {

@@ -6,8 +6,8 @@ use crate::base::error::Result;
 use crate::core::kernels::{conv2d_patch, conv2d_patch_part};
 use crate::core::program::Access;
 use crate::core::tensor::CHANNEL_PACK;
+use crate::core::words::unsigned;
 use crate::ops::support::builder::{Grid, ProgramBuilder};
-use crate::ops::support::words::unsigned;
 
 impl Operands<'_> {
     /// All outputs by `tile`, whose units are patches.

@@ -7,8 +7,8 @@ use crate::core::kernels::conv2d_winograd::{self, TURN_FIRST, TURN_LAST};
 use crate::core::kernels::conv2d_winograd_part;
 use crate::core::program::{Access, BufferId};
 use crate::core::tensor::{Tensor, CHANNEL_PACK};
+use crate::core::words::{signed, unsigned};
 use crate::ops::support::builder::{Bind, Grid, ProgramBuilder};
-use crate::ops::support::words::{signed, unsigned};
 
 /// What a dispatch sums, in quads of inputs.
 struct Inputs {

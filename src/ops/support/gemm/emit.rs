@@ -7,8 +7,8 @@ use crate::core::image::ImageDimensions;
 use crate::core::kernels::{gemm_register, gemm_sliced, gemm_tiled, lib};
 use crate::core::program::Access;
 use crate::core::tensor::{Element, Tensor};
+use crate::core::words::{signed, unsigned};
 use crate::ops::support::builder::{Bind, Grid, ProgramBuilder};
-use crate::ops::support::words::{signed, unsigned};
 use std::ops::Range;
 
 /// Emits the multiplication, in as many dispatches as the batch needs. Returns their number.

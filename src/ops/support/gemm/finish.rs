@@ -2,12 +2,12 @@
 //! `shaders/lib/epilogue.glsl` does it.
 
 use crate::base::error::{Error, Result};
+use crate::core::broadcast;
 use crate::core::constant::Pack;
 use crate::core::graph::{Fused, ValueId};
 use crate::core::kernels::lib::{self, Activation};
 use crate::core::tensor::{DType, Element, Layout, Tensor};
 use crate::ops::support::builder::{ProgramBuilder, Want};
-use crate::ops::support::window;
 
 /// Steps as passes and operators ask for them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,26 +25,38 @@ impl Steps {
     pub fn new(own: Option<Fused>, fused: &[Fused]) -> Result<Self> {
         let mut steps = Self::default();
         for &step in own.iter().chain(fused) {
-            let slot = match (step, steps.add) {
-                (Fused::Add { other }, None) => {
-                    steps.add = Some(other);
-                    continue;
-                }
-                (Fused::Prelu { .. }, None) if steps.first.is_some() => None,
-                (Fused::Add { .. } | Fused::Prelu { .. }, _) if steps.add.is_some() => None,
-                (_, None) => Some(&mut steps.first),
-                (_, Some(_)) => Some(&mut steps.last),
-            };
-            match slot {
-                Some(slot) if slot.is_none() => *slot = Some(step),
-                _ => {
-                    return Err(Error::internal(format!(
-                        "steps {own:?} {fused:?} do not fit"
-                    )))
-                }
-            }
+            steps = steps
+                .with(step)
+                .ok_or_else(|| Error::internal(format!("steps {own:?} {fused:?} do not fit")))?;
         }
         Ok(steps)
+    }
+
+    /// These steps and then `step`; `None` where kernels do not do that. There is one activation
+    /// before the addition and one after; only the first may have slopes, because kernels bind one
+    /// slope buffer.
+    pub fn with(&self, step: Fused) -> Option<Self> {
+        let Self { first, add, last } = self.clone();
+        match (step, add) {
+            (Fused::Add { other }, None) => Some(Self {
+                first,
+                add: Some(other),
+                last,
+            }),
+            (Fused::Add { .. }, Some(_)) => None,
+            (_, None) if first.is_none() => Some(Self {
+                first: Some(step),
+                add,
+                last,
+            }),
+            (Fused::Prelu { .. }, Some(_)) => None,
+            (_, Some(_)) if last.is_none() => Some(Self {
+                first,
+                add,
+                last: Some(step),
+            }),
+            _ => None,
+        }
     }
 }
 
@@ -76,7 +88,7 @@ impl Finish {
         };
         let residual = match steps.add {
             Some(other) => {
-                let window = window::expand(&program.tensor(other)?, dims)?;
+                let window = broadcast::over(&program.tensor(other)?, dims)?;
                 Some(program.read(&window, Want::Dense(layout))?)
             }
             None => None,
