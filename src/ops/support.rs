@@ -7,9 +7,11 @@ pub mod elementwise;
 pub mod fill;
 pub mod gemm;
 pub mod op;
+pub mod pieces;
 pub mod planes;
 pub mod rows;
 pub mod window;
+pub mod words;
 
 pub use args::Args;
 pub use op::{Epilogue, Op};

@@ -6,7 +6,8 @@ use std::ops::Range;
 
 /// What a dispatch touches, in bytes of a region.
 struct Touch {
-    buffer: BufferId,
+    /// The buffer whose memory it is.
+    root: BufferId,
     region: Region,
     /// All of the buffer: what its descriptor shows.
     whole: Range<u64>,
@@ -18,7 +19,7 @@ struct Touch {
 impl Touch {
     fn conflicts(&self, other: &Self) -> bool {
         let meets = |a: &Range<u64>, b: &Range<u64>| a.start < b.end && b.start < a.end;
-        let shared = if self.buffer == other.buffer {
+        let shared = if self.root == other.root {
             meets(&self.exact, &other.exact)
         } else {
             // Two buffers that took turns in the same bytes. Their kernels may touch different
@@ -47,7 +48,7 @@ pub fn hazards(program: &Program, plan: &MemoryPlan) -> Vec<bool> {
                 let at = place.offset_bytes;
                 let size_bytes = program.buffer(binding.buffer).size_bytes;
                 Touch {
-                    buffer: binding.buffer,
+                    root: program.root(binding.buffer).0,
                     region: place.region,
                     whole: at..at + size_bytes,
                     exact: at + binding.range_bytes.start..at + binding.range_bytes.end,

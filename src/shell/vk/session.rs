@@ -302,6 +302,15 @@ impl Session {
         }
     }
 
+    /// Where the upload `index` of `program` was put at load.
+    fn uploaded(&self, program: &Program, index: usize) -> Result<Place> {
+        let upload = program.uploads.get(index);
+        let place = upload.and_then(|upload| self.constants.get(upload));
+        place
+            .copied()
+            .ok_or_else(|| Error::internal(format!("upload {index} was not made at load")))
+    }
+
     fn record(
         &self,
         program: &Program,
@@ -315,13 +324,18 @@ impl Session {
             .zip(&plan.places)
             .map(|(buffer, place)| {
                 let place = match buffer.kind {
-                    BufferKind::Constant(index) => *program
-                        .uploads
-                        .get(index)
-                        .and_then(|upload| self.constants.get(upload))
-                        .ok_or_else(|| {
-                            Error::internal(format!("upload {index} was not made at load"))
-                        })?,
+                    BufferKind::Constant(index) => self.uploaded(program, index)?,
+                    BufferKind::Part { of, offset_bytes } => match program.buffer(of).kind {
+                        BufferKind::Constant(index) => {
+                            let whole = self.uploaded(program, index)?;
+                            let offset_bytes = whole.offset_bytes + offset_bytes;
+                            Place {
+                                offset_bytes,
+                                ..whole
+                            }
+                        }
+                        _ => *place,
+                    },
                     _ => *place,
                 };
                 Ok(match buffer.kind {
