@@ -105,9 +105,8 @@ fn windows_land_where_their_names_say() {
     assert_eq!(call.into_bindings(), info.binding_names);
 }
 
-#[test]
-fn shared_structs_and_groups_land_where_their_names_say() {
-    let w = lib::ConvWindow {
+fn conv_window() -> lib::ConvWindow {
+    lib::ConvWindow {
         h_in: 1,
         w_in: 2,
         h_out: 3,
@@ -120,8 +119,11 @@ fn shared_structs_and_groups_land_where_their_names_say() {
         padding_w: 10,
         dilation_h: 11,
         dilation_w: 12,
-    };
-    let call = conv2d_implicit::Call {
+    }
+}
+
+fn implicit_call() -> conv2d_implicit::Call<&'static str> {
+    conv2d_implicit::Call {
         variant: conv2d_implicit::Variant::SerialF32,
         spec: conv2d_implicit::Spec {
             pixels: 8,
@@ -150,7 +152,7 @@ fn shared_structs_and_groups_land_where_their_names_say() {
             pixel_out: 28,
             groups: 29,
             quads_k: 30,
-            window: w,
+            window: conv_window(),
             parameters: lib::EpilogueParameters {
                 activation_p: 0.5,
                 activation_q: 0.25,
@@ -166,7 +168,12 @@ fn shared_structs_and_groups_land_where_their_names_say() {
             slope: "slope",
             residual: "residual",
         },
-    };
+    }
+}
+
+#[test]
+fn shared_structs_and_groups_land_where_their_names_say() {
+    let call = implicit_call();
     let (info, push, spec) = (call.shader().info(), call.push(), call.spec());
     assert_eq!(push_of(info, &push, "k_part"), [25]);
     assert_eq!(push_of(info, &push, "window.kernel_w"), [6]);
