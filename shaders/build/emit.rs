@@ -150,6 +150,7 @@ fn library(lib: &[Declared], structs: &Structs, shared: &Shared) -> Result<Strin
     ))
 }
 
+/// `first` is the family of the same file that has no name of its own: what is equal there is that.
 fn module(
     family: &Family,
     first: Option<&Family>,
@@ -157,64 +158,69 @@ fn module(
     shared: &mut Shared,
 ) -> Result<String, String> {
     let Interface {
-        bindings,
         push,
-        constants: specialized,
+        constants,
         workgroup: size,
+        ..
     } = &family.interface;
-    let mut text = String::new();
-    let mut known = BTreeSet::new();
-    for declared in &family.included {
-        known.extend(declared.consts.iter().map(|c| c.name.clone()));
-    }
-    if let Some(first) = first {
-        text += &format!("pub use super::{}::*;\n", first.module());
-    } else {
-        for e in &family.own.enums {
-            text += &enumeration(e);
-        }
-        let own = glsl::computable(&family.own.consts, &known);
-        if own
-            .iter()
-            .any(|c| glsl::names(&c.value).any(|n| known.contains(n)))
-        {
-            text += "use super::lib::*;\n";
-        }
-        text += &constants(&own);
-    }
+    let mut text = match first {
+        Some(first) => format!("pub use super::{}::*;\n", first.module()),
+        None => declarations(family),
+    };
     text += &variants(family);
-
-    let same = |of: fn(&Interface) -> &Struct| first.is_some_and(|f| of(&f.interface) == push);
     if push.name != "Push" {
         text += &format!("pub use super::lib::{} as Push;\n", push.name);
-    } else if !same(|i| &i.push) {
+    } else if first.is_none_or(|f| f.interface.push != *push) {
         text += &structure("Push", "", &fields_of(push, structs, "lib::")?);
     }
     text += &format!(
         "const _: () = assert!(std::mem::size_of::<Push>() == {});\n",
         4 * push.words()
     );
-    if first.is_none_or(|f| f.interface.constants != *specialized) {
+    if first.is_none_or(|f| f.interface.constants != *constants) {
         text += &spec(family, shared)?;
         text += &workgroup(family)?;
     } else if first.is_some_and(|f| f.interface.workgroup != *size) {
         return Err("variants with the same constants have other workgroups".into());
     }
-    let bound = bindings.iter().map(|b| (b.name.clone(), "B".to_owned()));
-    let bound: Fields = bound.collect();
-    let of_group = |b: &&glsl::Bindings| b.group == family.group;
-    match family.own.bindings.iter().find(of_group) {
-        None => text += &record("Bindings", "<B>", &bound),
-        Some(named) => {
-            text += &format!("pub use super::lib::{} as Bindings;\n", named.name);
-            shared.add_bindings(&named.name, bound)?;
-        }
+    text += &bindings(family, shared)?;
+    text += &call(family);
+    Ok(format!(
+        "/// `shaders/{}.comp`.\npub mod {} {{\n\
+         use super::{{lib, KernelCall, Words}};\nuse crate::core::shader::Shader;\n{text}}}\n",
+        family.stem,
+        family.module()
+    ))
+}
+
+/// Enums and constants of the file itself.
+fn declarations(family: &Family) -> String {
+    let mut text: String = family.own.enums.iter().map(enumeration).collect();
+    let included = family.included.iter().flat_map(|d| &d.consts);
+    let known: BTreeSet<String> = included.map(|c| c.name.clone()).collect();
+    let own = glsl::computable(&family.own.consts, &known);
+    let uses_known = |c: &Const| glsl::names(&c.value).any(|name| known.contains(name));
+    if own.iter().any(uses_known) {
+        text += "use super::lib::*;\n";
     }
-    let list: Vec<_> = bindings
-        .iter()
-        .map(|b| format!("bound.{}", b.name))
-        .collect();
-    text += &format!(
+    text + &constants(&own)
+}
+
+fn bindings(family: &Family, shared: &mut Shared) -> Result<String, String> {
+    let bound = family.interface.bindings.iter();
+    let bound: Fields = bound.map(|b| (b.name.clone(), "B".to_owned())).collect();
+    let of_group = |b: &&glsl::Bindings| b.group == family.group;
+    let Some(named) = family.own.bindings.iter().find(of_group) else {
+        return Ok(record("Bindings", "<B>", &bound));
+    };
+    shared.add_bindings(&named.name, bound)?;
+    Ok(format!("pub use super::lib::{} as Bindings;\n", named.name))
+}
+
+fn call(family: &Family) -> String {
+    let bound = family.interface.bindings.iter();
+    let list: Vec<_> = bound.map(|b| format!("bound.{}", b.name)).collect();
+    format!(
         "/// A call.\n#[derive(Clone, Debug)]\npub struct Call<B> {{\n\
          pub variant: Variant, pub spec: Spec, pub push: Push, pub bindings: Bindings<B> }}\n\
          impl<B> KernelCall for Call<B> {{\ntype Bind = B;\n\
@@ -224,18 +230,12 @@ fn module(
          fn spec(&self) -> Vec<u32> {{ self.spec.words() }}\n\
          fn push(&self) -> Vec<u32> {{ self.push.words() }}\n\
          fn into_bindings(self) -> Vec<B> {{ let bound = self.bindings; vec![{}] }}\n}}\n",
-        match size.threads {
+        match family.interface.workgroup.threads {
             None => "None",
             Some(_) => "Some(self.spec.workgroup().threads())",
         },
         list.join(", ")
-    );
-    Ok(format!(
-        "/// `shaders/{}.comp`.\npub mod {} {{\n\
-         use super::{{lib, KernelCall, Words}};\nuse crate::core::shader::Shader;\n{text}}}\n",
-        family.stem,
-        family.module()
-    ))
+    )
 }
 
 fn variants(family: &Family) -> String {

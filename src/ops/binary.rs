@@ -202,30 +202,10 @@ impl Op for Binary {
                 self.function, left.dtype, right.dtype
             )));
         }
-        let number_is_left = side == Number::Left;
-        let dtype = if number_is_left { right } else { left }.dtype;
-        let low_byte = |n: i64| match dtype {
-            DType::U8 => Some(i32::from(n as u8)),
-            DType::I8 => Some(i32::from(n as i8)),
-            _ => None,
-        };
-        let bits = |n: Scalar| match n.integer() {
-            // PyTorch converts the number to the tensor's type first, by its low bits.
-            Some(n) if integers && low_byte(n).is_some() => {
-                let low = low_byte(n).unwrap_or_default();
-                match self.function {
-                    F::Pow if !number_is_left && i64::from(low) != n => Err(Error::unsupported(
-                        format!("the power {n}, which {dtype:?} does not hold"),
-                    )),
-                    _ => Ok(low as u32),
-                }
-            }
-            // To 32 bits too, but the exporter does not say whether these were 64 bits.
-            Some(n) if integers && gives_bool(self.function) => i32::try_from(n)
-                .map(|n| n as u32)
-                .map_err(|_| Error::unsupported(format!("a comparison of integers with {n}"))),
-            Some(n) if integers => Ok(wrapped(n)),
-            _ => Ok(n.float_bits()),
+        let operand = if side == Number::Left { right } else { left };
+        let bits = |n: Scalar| match integers {
+            true => self.integer_bits(n, side, operand.dtype),
+            false => Ok(n.float_bits()),
         };
         let tensors = [left, right, target];
         let half = tensors.iter().any(|t| t.element == Element::F16);
@@ -309,6 +289,30 @@ impl Binary {
             op: PRELU.into(),
             args: vec![x, slope, output],
             ..Node::default()
+        }
+    }
+
+    /// The number `n` on `side` of an operand of `dtype` for arithmetic in integers.
+    fn integer_bits(&self, n: Scalar, side: Number, dtype: DType) -> Result<u32> {
+        let Some(n) = n.integer() else {
+            return Ok(n.float_bits());
+        };
+        let low_byte = match dtype {
+            DType::U8 => Some(i32::from(n as u8)),
+            DType::I8 => Some(i32::from(n as i8)),
+            _ => None,
+        };
+        match (low_byte, self.function) {
+            // PyTorch converts the number to the tensor's type first, by its low bits.
+            (Some(low), F::Pow) if side != Number::Left && i64::from(low) != n => Err(
+                Error::unsupported(format!("the power {n}, which {dtype:?} does not hold")),
+            ),
+            (Some(low), _) => Ok(low as u32),
+            // To 32 bits too, but the exporter does not say whether these were 64 bits.
+            (None, function) if gives_bool(function) => i32::try_from(n)
+                .map(|n| n as u32)
+                .map_err(|_| Error::unsupported(format!("a comparison of integers with {n}"))),
+            (None, _) => Ok(wrapped(n)),
         }
     }
 

@@ -65,46 +65,13 @@ impl Op for Pad {
         }
         dims = padded;
         let target = program.output_any(self.output, &dims, layout)?;
-        let integer = target.element == Element::I32;
-        if integer != (source.element == Element::I32) {
+        if (target.element == Element::I32) != (source.element == Element::I32) {
             return Err(Error::blob(format!(
                 "{:?} from {:?}",
                 target.dtype, source.dtype
             )));
         }
-        let loops = merge(&source, &target, &before);
-        if loops.len() > pad::MAX_RANK as usize {
-            return Err(Error::unsupported(format!(
-                "padding {:?} of dims {:?}",
-                self.widths, source.dims
-            )));
-        }
-        let value = if integer {
-            self.value as i32 as u32
-        } else {
-            (self.value as f32).to_bits()
-        };
-        // Nothing is read where nothing remains, but validation sees the whole buffer being bound.
-        let read = match source.numel() {
-            0 => Bind::whole(source.buffer, Access::Read),
-            _ => Bind::read(&source),
-        };
-        let half = source.element == Element::F16 || target.element == Element::F16;
-        let rank = u32::try_from(loops.len()).map_err(|_| Error::internal("rank"))?;
-        let call = pad::Call {
-            variant: pad::Variant::with_half(half),
-            spec: pad::Spec {
-                rank,
-                source: source.element,
-                target: target.element,
-            },
-            push: push(&source, &target, value, &loops)?,
-            bindings: pad::Bindings {
-                source: read,
-                target: Bind::write(&target),
-            },
-        };
-        program.dispatch_line(call, target.numel())
+        self.emit(program, &source, &target, &before)
     }
 
     fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
@@ -134,6 +101,50 @@ impl Op for Pad {
 }
 
 impl Pad {
+    /// The kernel that writes `target` around what remains of the source, `before` of each dim of which
+    /// is border.
+    fn emit(
+        &self,
+        program: &mut ProgramBuilder<'_>,
+        source: &Tensor,
+        target: &Tensor,
+        before: &[u32],
+    ) -> Result<()> {
+        let loops = merge(source, target, before);
+        if loops.len() > pad::MAX_RANK as usize {
+            return Err(Error::unsupported(format!(
+                "padding {:?} of dims {:?}",
+                self.widths, source.dims
+            )));
+        }
+        let value = if target.element == Element::I32 {
+            self.value as i32 as u32
+        } else {
+            (self.value as f32).to_bits()
+        };
+        // Nothing is read where nothing remains, but validation sees the whole buffer being bound.
+        let read = match source.numel() {
+            0 => Bind::whole(source.buffer, Access::Read),
+            _ => Bind::read(source),
+        };
+        let half = source.element == Element::F16 || target.element == Element::F16;
+        let rank = u32::try_from(loops.len()).map_err(|_| Error::internal("rank"))?;
+        let call = pad::Call {
+            variant: pad::Variant::with_half(half),
+            spec: pad::Spec {
+                rank,
+                source: source.element,
+                target: target.element,
+            },
+            push: push(source, target, value, &loops)?,
+            bindings: pad::Bindings {
+                source: read,
+                target: Bind::write(target),
+            },
+        };
+        program.dispatch_line(call, target.numel())
+    }
+
     /// What makes elements `range` of dim `d` of the result, of a source of `size` there with a
     /// border of `before`, which cuts where it is negative.
     fn piece(&self, d: usize, size: i64, before: i64, range: &Range<u32>) -> Piece<Self> {
