@@ -29,6 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "core::program",
             "core::shader",
             "core::tensor",
+            "core::valid",
         ],
     ),
     ("shell::delegate", &["base", "compile", "core", "shell::vk"]),

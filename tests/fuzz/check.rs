@@ -165,11 +165,6 @@ fn check_program(p: &Program, plan: &MemoryPlan, limits: &DeviceLimits, workspac
     assert_eq!(plan.places.len(), p.buffers.len());
     for (buffer, place) in p.buffers.iter().zip(&plan.places) {
         assert!(buffer.size_bytes > 0, "{buffer:?}");
-        let image = matches!(buffer.kind, BufferKind::WorkspaceImage(_));
-        assert!(
-            image || buffer.size_bytes <= limits.max_storage_buffer_range_bytes,
-            "{buffer:?}"
-        );
         let end = place.offset_bytes.checked_add(buffer.size_bytes);
         let end = end.expect("an end within 64 bits");
         // A temporary that no dispatch touches has no place.
@@ -202,8 +197,13 @@ fn check_dispatch(p: &Program, d: &Dispatch, limits: &DeviceLimits) {
     assert!((1..=u64::from(limits.max_workgroup_invocations)).contains(&local));
     assert!(info.push_words * 4 <= limits.max_push_constant_bytes.max(256));
     for binding in &d.bindings {
-        let size = p.buffer(binding.buffer).size_bytes;
-        let range = &binding.range_bytes;
+        let buffer = p.buffer(binding.buffer);
+        let image = matches!(buffer.kind, BufferKind::WorkspaceImage(_));
+        assert!(
+            image || buffer.size_bytes <= limits.max_storage_buffer_range_bytes,
+            "{buffer:?} of {d:?}"
+        );
+        let (size, range) = (buffer.size_bytes, &binding.range_bytes);
         assert!(range.start <= range.end && range.end <= size, "{d:?}");
     }
     check_windows(p, d);
