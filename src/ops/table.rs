@@ -3,7 +3,7 @@
 use super::support::builder::ProgramBuilder;
 use super::support::{pieces, Args, Known, Op};
 use crate::base::error::Result;
-use crate::core::graph::{Fused, Graph, Node, ValueId};
+use crate::core::graph::{Graph, Node, Step, ValueId};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -18,9 +18,9 @@ pub struct OpEntry {
     /// Parses the arguments and lowers the call.
     pub lower: fn(&Node, &mut ProgramBuilder<'_>) -> Result<()>,
     /// See [`Op::step`].
-    pub step: fn(&Args<'_>, ValueId, &Graph) -> Option<Fused>,
+    pub step: fn(&Args<'_>, ValueId, &Graph) -> Option<Step>,
     /// See [`Op::accepts`].
-    pub accepts: fn(&Args<'_>, Fused) -> bool,
+    pub accepts: fn(&Args<'_>, Step) -> bool,
     /// See [`Op::passes_on`].
     pub passes_on: fn(&Args<'_>) -> Option<ValueId>,
     /// See [`Op::unpacks`].
