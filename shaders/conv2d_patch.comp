@@ -2,10 +2,12 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#ifndef EMULATED
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_cooperative_matrix : require
 #pragma use_vulkan_memory_model
+#endif
 #pragma variants f16: HALF; serial_f16: HALF SERIAL
 #pragma variants(part) f16: HALF PART
 #pragma bindings ConvOperands
@@ -146,8 +148,8 @@ void main() {
   uint tile_h = region / regions_w % regions_h * TILE_H;
   uint tile_w = region % regions_w * MATRIX_SIDE;
   uint lane = local % BLOCK8;
-  uint sum_row = gl_SubgroupID / SUBGROUPS_N * PIXELS;
-  uint sum_column = gl_SubgroupID % SUBGROUPS_N * MATRICES_N * MATRIX_SIDE;
+  uint sum_row = SUBGROUP / SUBGROUPS_N * PIXELS;
+  uint sum_column = SUBGROUP % SUBGROUPS_N * MATRICES_N * MATRIX_SIDE;
 
   // Where the positions that this invocation loads start in the image, in quads.
   uint from[LOADS_A];
@@ -226,15 +228,13 @@ void main() {
       }
     }
     [[unroll]] for (uint k16 = 0; k16 < BLOCK8 / 2; ++k16) {
-      coopmat<float16_t, gl_ScopeSubgroup, MATRIX_SIDE, MATRIX_SIDE, gl_MatrixUseA> left[PIXELS];
+      Left left[PIXELS];
       [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
-        coopMatLoad(left[i], tile_a, at_a + i * PATCH_W * PITCH_A + k16 * 2, PITCH_A,
-                    gl_CooperativeMatrixLayoutRowMajor);
+        coopMatLoad(left[i], tile_a, at_a + i * PATCH_W * PITCH_A + k16 * 2, PITCH_A, ROW_MAJOR);
       }
       [[unroll]] for (uint j = 0; j < MATRICES_N; ++j) {
-        coopmat<float16_t, gl_ScopeSubgroup, MATRIX_SIDE, MATRIX_SIDE, gl_MatrixUseB> right;
-        coopMatLoad(right, tile_b, at_b + k16 * MATRIX_SIDE * PITCH_B + j * (MATRIX_SIDE / 8), PITCH_B,
-                    gl_CooperativeMatrixLayoutRowMajor);
+        Right right;
+        coopMatLoad(right, tile_b, at_b + k16 * MATRIX_SIDE * PITCH_B + j * (MATRIX_SIDE / 8), PITCH_B, ROW_MAJOR);
         [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
           sums[i * MATRICES_N + j] = coopMatMulAdd(left[i], right, sums[i * MATRICES_N + j]);
         }
@@ -264,9 +264,9 @@ void main() {
   }
   barrier();
 
-  uint scratch = gl_SubgroupID * SIZE_SUM;
-  uint in_row = gl_SubgroupInvocationID / (MATRIX_SIDE / 4);
-  uint in_column4 = gl_SubgroupInvocationID % (MATRIX_SIDE / 4);
+  uint scratch = SUBGROUP * SIZE_SUM;
+  uint in_row = LANE / (MATRIX_SIDE / 4);
+  uint in_column4 = LANE % (MATRIX_SIDE / 4);
   [[unroll]] for (uint j = 0; j < MATRICES_N; ++j) {
     uint column4 = tile_column4 + sum_column / 4 + j * (MATRIX_SIDE / 4) + in_column4;
 #ifndef PART
@@ -276,16 +276,13 @@ void main() {
       [[unroll]] for (uint next = 0; next < TOGETHER; ++next) {
 #ifdef SERIAL
         coopMatStore(totals[(i + next) * MATRICES_N + j], tile_a,
-                     scratch + next * MATRIX_SIDE * PITCH_SUM, PITCH_SUM,
-                     gl_CooperativeMatrixLayoutRowMajor);
+                     scratch + next * MATRIX_SIDE * PITCH_SUM, PITCH_SUM, ROW_MAJOR);
 #else
         coopMatStore(sums[(i + next) * MATRICES_N + j], tile_a,
-                     scratch + next * MATRIX_SIDE * PITCH_SUM, PITCH_SUM,
-                     gl_CooperativeMatrixLayoutRowMajor);
+                     scratch + next * MATRIX_SIDE * PITCH_SUM, PITCH_SUM, ROW_MAJOR);
 #endif
       }
-      controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared,
-                     gl_SemanticsAcquireRelease);
+      subgroup_barrier();
       uint eights = unknown(2 * TOGETHER, h_out);
       [[dont_unroll]] for (uint eight = 0; eight < eights; ++eight) {
         uint h = tile_h + sum_row + i + eight / 2;
@@ -300,8 +297,7 @@ void main() {
 #endif
         }
       }
-      controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared,
-                     gl_SemanticsAcquireRelease);
+      subgroup_barrier();
     }
   }
 }

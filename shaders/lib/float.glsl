@@ -45,8 +45,12 @@ float maximum(const float a, const float b) {
   return ordered(a) > ordered(b) ? a : b;
 }
 
+// A choice, not the bit masks (m & 0x7fffffff) | (s & 0x80000000): where such a term of three is one
+// arm of a choice and `m` or `s` the other, LLVM before 23 takes another truth table on CPUs with
+// AVX-512, and lavapipe with it. Not for denormals that a device flushes. tests/drivers.md tells more.
 float with_sign_of(const float magnitude, const float sign) {
-  return uintBitsToFloat((floatBitsToUint(magnitude) & 0x7fffffffu) | (floatBitsToUint(sign) & 0x80000000u));
+  float m = abs(magnitude);
+  return floatBitsToInt(sign) < 0 ? -m : m;
 }
 
 // x * 2^n for n in [-252, 252].

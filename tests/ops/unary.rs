@@ -349,10 +349,16 @@ fn fp16_and_forced_fp16() {
                 relative: function.tolerance.relative + 1.0 / 1024.0,
                 absolute: function.tolerance.absolute + 6e-8,
             };
+            // A device without 16-bit storage keeps what fp16 would round, or make infinite.
+            let got = Array::new(got.dtype, &got.dims, &halved(&got.values));
             let what = format!("{} {:?} {typed:?} seed {seed}", function.op, function.args);
             assert_close(&what, &got, &want, tolerance);
         }
     }
+}
+
+fn halved(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|&x| rounded(F16, x)).collect()
 }
 
 #[test]

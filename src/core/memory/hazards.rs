@@ -6,8 +6,7 @@ use std::ops::Range;
 
 /// What a dispatch touches, in bytes of a region.
 struct Touch {
-    /// The buffer whose memory it is.
-    root: BufferId,
+    buffer: BufferId,
     region: Region,
     /// All of the buffer: what its descriptor shows.
     whole: Range<u64>,
@@ -19,11 +18,13 @@ struct Touch {
 impl Touch {
     fn conflicts(&self, other: &Self) -> bool {
         let meets = |a: &Range<u64>, b: &Range<u64>| a.start < b.end && b.start < a.end;
-        let shared = if self.root == other.root {
+        // Tiles of one buffer are written side by side. In every other case a descriptor counts as
+        // a use of all that it shows: two buffers may have taken turns in the same bytes, and
+        // validation does not know which bytes a kernel reads.
+        let both_write = self.writes && other.writes;
+        let shared = if self.buffer == other.buffer && both_write {
             meets(&self.exact, &other.exact)
         } else {
-            // Two buffers that took turns in the same bytes. Their kernels may touch different
-            // parts, but a descriptor counts as a use of all it shows.
             meets(&self.whole, &other.whole)
         };
         self.region == other.region && (self.writes || other.writes) && shared
@@ -48,7 +49,7 @@ pub fn hazards(program: &Program, plan: &MemoryPlan) -> Vec<bool> {
                 let at = place.offset_bytes;
                 let size_bytes = program.buffer(binding.buffer).size_bytes;
                 Touch {
-                    root: program.root(binding.buffer).0,
+                    buffer: binding.buffer,
                     region: place.region,
                     whole: at..at + size_bytes,
                     exact: at + binding.range_bytes.start..at + binding.range_bytes.end,

@@ -59,8 +59,8 @@ fn program(state: &mut u64) -> Program {
     }
 }
 
-/// Whether two dispatches touch a common byte that one of them writes: byte by byte. Of different
-/// buffers every byte counts, because descriptors show all of them.
+/// Whether two dispatches touch a common byte that one of them writes: byte by byte. Every byte that
+/// a descriptor shows counts, unless both write the same buffer.
 fn conflict(program: &Program, plan: &MemoryPlan, a: &Dispatch, b: &Dispatch) -> bool {
     let bytes = |x: &Binding, whole: bool| -> std::collections::HashSet<(Region, u64)> {
         let place = plan.places[x.buffer.0 as usize];
@@ -73,7 +73,8 @@ fn conflict(program: &Program, plan: &MemoryPlan, a: &Dispatch, b: &Dispatch) ->
     };
     a.bindings.iter().any(|x| {
         b.bindings.iter().any(|y| {
-            let whole = x.buffer != y.buffer;
+            let both_write = x.access.writes() && y.access.writes();
+            let whole = x.buffer != y.buffer || !both_write;
             (x.access != Access::Read || y.access != Access::Read)
                 && !bytes(x, whole).is_disjoint(&bytes(y, whole))
         })

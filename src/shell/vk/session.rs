@@ -1,6 +1,9 @@
 //! The device memory of one delegate, and running programs in it.
 
 mod limit;
+mod poison;
+
+pub use poison::POISON;
 
 use super::device::Device;
 use super::memory::{Buffer, Purpose};
@@ -130,7 +133,7 @@ impl Session {
         thread::scope(|scope| {
             let builder = thread::Builder::new().name("etvk pipelines".into());
             let beside = builder.spawn_scoped(scope, making);
-            let filled = Self::fill(device, (program, plan), terms, read);
+            let filled = Self::with_memory(device, (program, plan), terms, read);
             // Where there is no thread for it, recording makes them.
             let made = beside.map_or(Ok(0.0), |thread| {
                 thread.join().unwrap_or_else(|panic| resume_unwind(panic))
@@ -141,7 +144,7 @@ impl Session {
         })
     }
 
-    fn fill(
+    fn with_memory(
         device: &Arc<Device>,
         (program, plan): (&Program, &MemoryPlan),
         terms: Terms,
@@ -389,10 +392,13 @@ impl Session {
             .submit_and_wait(recording.commands(), self.fence.handle);
         drop(held);
         done?;
-        match self.buffer(Region::Outputs) {
-            Some(outputs) => outputs.invalidate(),
-            None => Ok(()),
-        }
+        self.invalidate_outputs()
+    }
+
+    /// Makes the device's writes visible in what [`Session::output`] gives.
+    fn invalidate_outputs(&self) -> Result<()> {
+        self.buffer(Region::Outputs)
+            .map_or(Ok(()), Buffer::invalidate)
     }
 
     /// The staging bytes of input buffer `id`.

@@ -190,6 +190,49 @@ fn a_recording_is_submitted_again_with_new_inputs() {
 }
 
 #[test]
+fn what_no_kernel_writes_shows_the_pattern() {
+    let Some(device) = device("what_no_kernel_writes_shows_the_pattern", &[]) else {
+        return;
+    };
+    let pattern: Vec<u8> = POISON.to_ne_bytes().repeat(BYTES as usize / 4);
+    // Without the first copy the temporary is unwritten, without the last one the output.
+    for (kind, missing) in [
+        (BufferKind::Temporary, 0),
+        (BufferKind::Workspace, 0),
+        (BufferKind::Temporary, 2),
+    ] {
+        let mut program = program(Access::Write);
+        program.buffers[1].kind = kind;
+        let whole = program.clone();
+        program.dispatches.remove(missing);
+        let plan = plan_memory(&program, device.limits()).expect("plan");
+        let mut session =
+            Session::create(&device, (&program, &plan), Sharing::Alone, &halves).expect("memory");
+        let mut run = |program: &Program| {
+            let prepared = session.prepare(program, &plan).expect("recorded");
+            let (mut recording, _) = session.commit(prepared);
+            let input = session.input_mut(program, &plan, BufferId(0));
+            input.expect("staging").copy_from_slice(&floats(7.0));
+            session.fill(POISON).expect("filled");
+            session.run(program, &plan, &mut recording).expect("run");
+            let output = |id| {
+                session
+                    .output(program, &plan, BufferId(id))
+                    .expect("staging")
+                    .to_vec()
+            };
+            assert_eq!(output(4), floats(0.5), "constants stay");
+            output(2)
+        };
+        assert_eq!(run(&whole), floats(7.0), "what is written is right");
+        assert_eq!(run(&program), pattern, "{kind:?}, without copy {missing}");
+    }
+    if device.validated() {
+        validation::check().expect("silence");
+    }
+}
+
+#[test]
 fn larger_plans_move_memory_and_unknown_constants_are_refused() {
     let Some(device) = device("larger_plans_move_memory", &[]) else {
         return;
@@ -323,7 +366,7 @@ fn in_child(name: &str) {
     let out = std::process::Command::new(std::env::current_exe().expect("own path"))
         .args([
             "--exact",
-            &format!("vk::tests::{name}"),
+            &format!("{}::{name}", module_path!().trim_start_matches("etvk::")),
             "--ignored",
             "--nocapture",
         ])
