@@ -22,7 +22,7 @@ layout(push_constant) uniform Push {
   EpilogueParameters parameters;
 };
 
-#include "conv_finish.glsl"
+#include "conv_epilogue.glsl"
 
 // Sizes of the kernel and its step along a row, for those that are worth a pipeline of their own:
 // then each element of the image is read once per row of the kernel, and all reads of a row are
@@ -87,11 +87,11 @@ void main() {
       }
     }
   }
-  Finish finish = finish_of(quad * 4, channels_out);
+  QuadOperands operands = quad_operands(quad * 4, channels_out);
   uint at = (row * uint(window.w_out) + uint(ow_first)) * quads + quad;
   [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
     vec4 other = ow_first + int(i) < window.w_out ? residual_of(at + i * quads) : vec4(0.0);
-    sums[i] = finished(sums[i], finish, other);
+    sums[i] = with_epilogue(sums[i], operands, other);
   }
   [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
     if (ow_first + int(i) < window.w_out) {

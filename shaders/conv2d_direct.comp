@@ -31,7 +31,7 @@ layout(push_constant) uniform Push {
   EpilogueParameters parameters;
 };
 
-#include "conv_finish.glsl"
+#include "conv_epilogue.glsl"
 
 // How the inputs of four outputs are read.
 #pragma enum Channels
@@ -140,12 +140,12 @@ void main() {
       }
     }
   }
-  Finish finish = finish_of(quad * 4, c_out);
+  QuadOperands operands = quad_operands(quad * 4, c_out);
   uint at = (row * uint(window.w_out) + uint(ow_first)) * quads + quad;
   uint step = uint(step_w) * quads;
   [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
     vec4 other = ow_first + int(i) * step_w < window.w_out ? residual_of(at + i * step) : vec4(0.0);
-    sums[i] = finished(sums[i], finish, other);
+    sums[i] = with_epilogue(sums[i], operands, other);
   }
   [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
     if (ow_first + int(i) * step_w < window.w_out) {

@@ -22,7 +22,7 @@ layout(constant_id = 11) const uint THREAD_N4 = 2;
 #include "gather.glsl"
 
 // Sums of parts: [part][pixel - pixel_first][pixel_out]
-#include "conv_finish.glsl"
+#include "conv_epilogue.glsl"
 
 const uint THREADS_N = TILE_N4 / THREAD_N4;
 const uint THREADS_M = TILE_M / PIXELS;
@@ -147,11 +147,11 @@ void main() {
 #ifdef PART
     at += (part * (pixel_end - pixel_first) - pixel_first) * row_quads;
 #else
-    Finish finish = finish_of(group * columns + column4 * 4, groups * columns);
+    QuadOperands operands = quad_operands(group * columns + column4 * 4, groups * columns);
     [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
       uint row = first_row + i * THREADS_M;
       vec4 other = row < pixel_end ? residual_of(at + i * THREADS_M * row_quads) : vec4(0.0);
-      sums[i * THREAD_N4 + j] = finished(sums[i * THREAD_N4 + j], finish, other);
+      sums[i * THREAD_N4 + j] = with_epilogue(sums[i * THREAD_N4 + j], operands, other);
     }
 #endif
     [[unroll]] for (uint i = 0; i < PIXELS; ++i) {

@@ -37,7 +37,7 @@ layout(std430, set = 0, binding = 0) readonly buffer X8 { uvec4 x8[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Weight8 { uvec4 weight8[]; };
 
 // Sums of parts: [part][pixel - pixel_first][pixel_out]
-#include "conv_finish.glsl"
+#include "conv_epilogue.glsl"
 
 #include "matrix.glsl"
 
@@ -59,7 +59,7 @@ const uint PITCH_SUM = MATRIX_SIDE / 4 + 1;
 
 shared uvec4 tile_a[BUFFERS * SIZE_A];  // [row][k / 8]
 shared uvec4 tile_b[BUFFERS * SIZE_B];  // [k][column / 8]
-// Matrices of a subgroup, one below the other, that are finished together, in a loop.
+// Matrices of a subgroup, one below the other, that are stored together, in a loop.
 const uint TOGETHER = PIXELS % 2 == 0 ? 2 : 1;
 const uint SIZE_SUM = TOGETHER * MATRIX_SIDE * PITCH_SUM;
 shared vec4 tile_sum[SUBGROUPS_M * SUBGROUPS_N * SIZE_SUM];
@@ -207,7 +207,7 @@ void main() {
 #ifdef PART
     at += (part * (pixel_end - pixel_first) - pixel_first) * row_quads;
 #else
-    Finish finish = finish_of(group * columns + column4 * 4, groups * columns);
+    QuadOperands operands = quad_operands(group * columns + column4 * 4, groups * columns);
 #endif
     [[unroll]] for (uint i = 0; i < PIXELS; i += TOGETHER) {
       [[unroll]] for (uint next = 0; next < TOGETHER; ++next) {
@@ -227,7 +227,7 @@ void main() {
 #ifdef PART
           parts[at] = tile_sum[from];
 #else
-          y4[at] = STORAGE4(finished(tile_sum[from], finish, residual_of(at)));
+          y4[at] = STORAGE4(with_epilogue(tile_sum[from], operands, residual_of(at)));
 #endif
         }
         row += MATRIX_SIDE / 2;

@@ -20,7 +20,7 @@ layout(push_constant) uniform Push {
   EpilogueParameters parameters;
 };
 
-#include "conv_finish.glsl"
+#include "conv_epilogue.glsl"
 
 void main() {
   uint id = line_index();
@@ -32,5 +32,5 @@ void main() {
     sum += parts[part * count + id];
   }
   uint quad = first + id;
-  y4[quad] = STORAGE4(finished(sum, finish_of(quad % quads * 4, channels), residual_of(quad)));
+  y4[quad] = STORAGE4(with_epilogue(sum, quad_operands(quad % quads * 4, channels), residual_of(quad)));
 }

@@ -65,7 +65,7 @@ layout(push_constant) uniform Push {
 };
 
 // Sums of parts: [part][n][h_out][w_out][columns in fours]
-#include "conv_finish.glsl"
+#include "conv_epilogue.glsl"
 
 #include "matrix.glsl"
 
@@ -84,7 +84,7 @@ const uint PITCH_B = TILE_N8 + 1;
 const uint SIZE_B = BLOCK8 * 8 * PITCH_B;
 // In fours of 32 bits.
 const uint PITCH_SUM = MATRIX_SIDE / 4 + 1;
-// Matrices of a subgroup, one below the other, that are finished together, in a loop.
+// Matrices of a subgroup, one below the other, that are stored together, in a loop.
 const uint TOGETHER = PIXELS % 2 == 0 ? 2 : 1;
 const uint SIZE_SUM = TOGETHER * MATRIX_SIDE * PITCH_SUM;
 const uint ALL_SUMS = SUBGROUPS_M * SUBGROUPS_N * SIZE_SUM;
@@ -270,7 +270,7 @@ void main() {
   [[unroll]] for (uint j = 0; j < MATRICES_N; ++j) {
     uint column4 = tile_column4 + sum_column / 4 + j * (MATRIX_SIDE / 4) + in_column4;
 #ifndef PART
-    Finish finish = finish_of(column4 * 4, columns);
+    QuadOperands operands = quad_operands(column4 * 4, columns);
 #endif
     [[unroll]] for (uint i = 0; i < PIXELS; i += TOGETHER) {
       [[unroll]] for (uint next = 0; next < TOGETHER; ++next) {
@@ -293,7 +293,7 @@ void main() {
 #ifdef PART
           parts[gl_WorkGroupID.z * part_quads + at] = sum;
 #else
-          y4[at] = STORAGE4(finished(sum, finish, residual_of(at)));
+          y4[at] = STORAGE4(with_epilogue(sum, operands, residual_of(at)));
 #endif
         }
       }

@@ -59,7 +59,7 @@ layout(push_constant) uniform Push {
 
 // Sums of parts: [part][n][h_out][w_out][c_out padded to 4]
 #define PARTS float
-#include "conv_finish.glsl"
+#include "conv_epilogue.glsl"
 #ifdef PART
 // weight: [3][3][k_channels][c_out padded to 4]
 layout(std430, set = 0, binding = 3) readonly buffer Weight { float weight[]; };
@@ -369,7 +369,7 @@ void main() {
       }
 #endif
       if (usable) {
-        // All loads before all stores: see conv_finish.glsl.
+        // All loads before all stores: see conv_epilogue.glsl.
         [[unroll]] for (uint k = 0; k < 16; ++k) {
           if (h + k / 4 < h_out && w + k % 4 < w_out) {
             uint to_one = start + (k / 4 * w_out + k % 4) * row4 * 4;

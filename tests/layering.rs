@@ -1,9 +1,10 @@
 //! The crate's layers, kept: which folder may import which others, that no files import one another
-//! in a circle, where `unsafe` may stand, and how long a file may be. It reads the source as text.
+//! in a circle, where operators' names and `unsafe` may stand, and how long a file may be. It reads the source as text.
 
 #[path = "layering/imports.rs"]
 mod imports;
 
+use etvk::ops::table;
 use imports::{circles, Source};
 use std::path::Path;
 
@@ -103,6 +104,57 @@ fn folders_import_only_what_is_below_them() {
 fn no_files_import_one_another() {
     let circles = circles(&sources());
     assert!(circles.is_empty(), "files in circles: {circles:#?}");
+}
+
+/// Whether `module` is an operator's, with the name of the operator's file.
+fn operator(module: &str) -> Option<&str> {
+    let inside = module.strip_prefix("ops::")?;
+    let name = inside.split("::").next()?;
+    (!["support", "table"].contains(&name)).then_some(name)
+}
+
+#[test]
+fn operators_import_no_other_operator() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let Some(own) = operator(&source.module) else {
+            continue;
+        };
+        let others = source.imports.iter().filter_map(|to| operator(to));
+        wrong.extend(
+            others
+                .filter(|other| *other != own)
+                .map(|other| format!("{} imports {other}", source.file)),
+        );
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Passes, bounds, mutable buffers and everything else ask the operator what a call is.
+#[test]
+fn only_operators_know_names() {
+    const NAMESPACES: &[&str] = &[
+        "aten.",
+        "dim_order_ops.",
+        "et_vk.",
+        "etvk.",
+        "quantized_decomposed.",
+    ];
+    let (mut names, mut wrong) = (0, Vec::new());
+    for source in sources() {
+        for text in imports::strings(&source.text) {
+            let known = table::find(&text).is_some();
+            if !known && !NAMESPACES.iter().any(|start| text.contains(start)) {
+                continue;
+            }
+            match operator(&source.module) {
+                Some(_) => names += 1,
+                None => wrong.push(format!("{}: {text:?}", source.file)),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(names > 100, "{names} names: what is read?");
 }
 
 #[test]

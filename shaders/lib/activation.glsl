@@ -1,12 +1,12 @@
 #ifndef ACTIVATION_GLSL
 #define ACTIVATION_GLSL
 // Activations as kernels apply them to a sum before they store it: the functions of unary.comp, so
-// that a fused activation gives what the operator alone gives.
+// that an activation in an epilogue gives what the operator alone gives.
 #include "math.glsl"
 
 // What is done to a sum, by one of the two activations of an epilogue.
 #pragma enum Activation
-// For sums that another kernel finishes.
+// For sums of a part of K: another kernel does their epilogue.
 const uint ACTIVATION_NONE = 0u;
 const uint ACTIVATION_CLAMP = 1u;
 const uint ACTIVATION_SILU = 2u;

@@ -86,7 +86,7 @@ impl Value {
 
 /// A step that a pass moved behind another node's result. See `passes::epilogue`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Fused {
+pub enum Step {
     /// `min(max(x, low), high)`.
     Clamp {
         /// Lower bound, perhaps negative infinity.
@@ -139,7 +139,7 @@ pub struct Node {
     /// operator declares them.
     pub written: Vec<ValueId>,
     /// Steps on the result, in order; only passes put them here.
-    pub fused: Vec<Fused>,
+    pub epilogue: Vec<Step>,
 }
 
 impl Node {
@@ -235,15 +235,15 @@ impl Graph {
             .ok_or_else(|| Error::blob(format!("value {id} does not exist")))
     }
 
-    /// Every value that `node` reads: operands, members of lists, operands of fused steps.
+    /// Every value that `node` reads: operands, members of lists, operands of steps.
     pub fn reads(&self, node: &Node) -> Vec<ValueId> {
         let mut ids = Vec::with_capacity(node.args.len());
         for &id in node.operands() {
             self.extend_with(&mut ids, id);
         }
-        ids.extend(node.fused.iter().filter_map(|step| match *step {
-            Fused::Prelu { slope } => Some(slope),
-            Fused::Add { other } => Some(other),
+        ids.extend(node.epilogue.iter().filter_map(|step| match *step {
+            Step::Prelu { slope } => Some(slope),
+            Step::Add { other } => Some(other),
             _ => None,
         }));
         ids

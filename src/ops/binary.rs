@@ -1,7 +1,7 @@
 //! Functions of two elements, broadcast: arithmetic, comparisons, logic. Either may be a number.
 
 use crate::base::error::{Error, Result};
-use crate::core::graph::{Fused, Graph, Node, TensorSpec, ValueId};
+use crate::core::graph::{Graph, Node, Step, TensorSpec, ValueId};
 use crate::core::kernels::binary::{self, Function as F, Number};
 use crate::core::tensor::{DType, Element};
 use crate::ops::support::builder::{Bind, ProgramBuilder};
@@ -250,7 +250,7 @@ impl Op for Binary {
     }
 
     /// The addition of a tensor of the same dims and type, and slopes below zero.
-    fn step(&self, operand: ValueId, graph: &Graph) -> Option<Fused> {
+    fn step(&self, operand: ValueId, graph: &Graph) -> Option<Step> {
         let (left, right) = (self.left.tensor()?, self.right.tensor()?);
         let (x, other) = if left == operand {
             (left, right)
@@ -263,9 +263,9 @@ impl Op for Binary {
         let (result, with) = (graph.tensor(self.output).ok()?, graph.tensor(other).ok()?);
         let same = with.dims == result.dims && with.dtype == result.dtype;
         match self.function {
-            F::Add if same && self.alpha.double() == 1.0 => Some(Fused::Add { other }),
+            F::Add if same && self.alpha.double() == 1.0 => Some(Step::Add { other }),
             F::Prelu if left == operand && is_per_channel(with, &result.dims) => {
-                Some(Fused::Prelu { slope: other })
+                Some(Step::Prelu { slope: other })
             }
             _ => None,
         }

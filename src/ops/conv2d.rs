@@ -12,9 +12,9 @@ pub use plan::plan_conv2d;
 
 use crate::base::error::{Error, Result};
 use crate::core::conv::{ConvGeometry, WeightSource};
-use crate::core::graph::{Fused, ValueId};
+use crate::core::graph::{Step, ValueId};
 use crate::ops::support::builder::ProgramBuilder;
-use crate::ops::support::gemm::Steps;
+use crate::ops::support::gemm::Epilogue;
 use crate::ops::support::pieces::Pieces;
 use crate::ops::support::{Args, Op};
 
@@ -33,7 +33,7 @@ pub struct Conv2d {
     groups: u32,
     /// Output height and width where the call is a piece of a larger one.
     given: [Option<u32>; 2],
-    steps: Steps,
+    epilogue: Epilogue,
 }
 
 impl Op for Conv2d {
@@ -72,7 +72,10 @@ impl Op for Conv2d {
             given: [None; 2],
             groups: u32::try_from(groups)
                 .map_err(|_| Error::blob(format!("argument 8 is {groups} groups")))?,
-            steps: Steps::new(if clamps { Some(clamp(args)?) } else { None }, args.fused())?,
+            epilogue: Epilogue::new(
+                if clamps { Some(clamp(args)?) } else { None },
+                args.epilogue(),
+            )?,
         })
     }
 
@@ -94,19 +97,19 @@ impl Op for Conv2d {
         self.in_pieces(program)
     }
 
-    fn accepts(&self, step: Fused) -> bool {
-        self.steps.with(step).is_some()
+    fn accepts(&self, step: Step) -> bool {
+        self.epilogue.with(step).is_some()
     }
 }
 
 /// Bounds may be integers, absent, or f64's maximum for none: that saturates to infinity.
-fn clamp(args: &Args<'_>) -> Result<Fused> {
+fn clamp(args: &Args<'_>) -> Result<Step> {
     let bound = |i, none: f32| match args.optional_number(i)? {
         Some(x) if x.is_nan() => Err(Error::unsupported(format!("argument {i} is NaN"))),
         Some(x) => Ok(x as f32),
         None => Ok(none),
     };
-    Ok(Fused::Clamp {
+    Ok(Step::Clamp {
         low: bound(9, f32::NEG_INFINITY)?,
         high: bound(10, f32::INFINITY)?,
     })

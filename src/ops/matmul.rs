@@ -2,11 +2,11 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::broadcast;
-use crate::core::graph::{Fused, ValueId};
+use crate::core::graph::{Step, ValueId};
 use crate::core::tensor::{DType, Element, Layout, Tensor, CHANNEL_PACK};
 use crate::ops::support::builder::{ProgramBuilder, Want};
 use crate::ops::support::gemm::packed::{self, Form};
-use crate::ops::support::gemm::{self, finish, Bias, Finish, Gemm, Matrix, Steps};
+use crate::ops::support::gemm::{self, epilogue, Bias, Epilogue, Gemm, Matrix};
 use crate::ops::support::pieces::{cut_along, Axis, Pieces, Whole};
 use crate::ops::support::{Args, Op};
 
@@ -20,7 +20,7 @@ pub struct Matmul {
     added: Added,
     alpha: f32,
     output: ValueId,
-    steps: Steps,
+    epilogue: Epilogue,
 }
 
 #[derive(Clone)]
@@ -69,7 +69,7 @@ impl Op for Matmul {
             added,
             alpha: alpha as f32,
             output: args.output()?,
-            steps: Steps::new(None, args.fused())?,
+            epilogue: Epilogue::new(None, args.epilogue())?,
         })
     }
 
@@ -91,7 +91,7 @@ impl Op for Matmul {
         let columns = shape.n;
         let (dims, layout) = (&shape.dims, Layout::Contiguous);
         let y = program.output_any(self.output, dims, layout)?;
-        let finish = Finish::prepare(program, &self.steps, columns, dims, layout)?;
+        let epilogue = self.epilogue.prepare(program, columns, dims, layout)?;
         if y.numel() == 0 {
             return Ok(());
         }
@@ -112,7 +112,7 @@ impl Op for Matmul {
                 element: y.element,
                 alpha: self.alpha,
                 bias: bias.as_ref(),
-                finish: &finish,
+                epilogue: &epilogue,
             },
         )?;
         Ok(())
@@ -160,9 +160,9 @@ impl Op for Matmul {
         }))
     }
 
-    fn accepts(&self, step: Fused) -> bool {
-        let has_operand = matches!(step, Fused::Prelu { .. } | Fused::Add { .. });
-        !has_operand && self.steps.with(step).is_some()
+    fn accepts(&self, step: Step) -> bool {
+        let has_operand = matches!(step, Step::Prelu { .. } | Step::Add { .. });
+        !has_operand && self.epilogue.with(step).is_some()
     }
 }
 
@@ -255,7 +255,7 @@ impl Matmul {
                         shape.n
                     )));
                 }
-                let tensor = finish::vector(program, id, shape.n)?;
+                let tensor = epilogue::vector(program, id, shape.n)?;
                 Ok(Some(Bias::per_column(tensor, 0)))
             }
             Added::Broadcast(id, beta) => {

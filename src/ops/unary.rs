@@ -1,7 +1,7 @@
 //! Functions of one element: one kernel, the function is a specialization constant.
 
 use crate::base::error::{Error, Result};
-use crate::core::graph::{Fused, Graph, Node, ValueId};
+use crate::core::graph::{Graph, Node, Step, ValueId};
 use crate::core::kernels::unary::{self, Function as F};
 use crate::core::tensor::Element;
 use crate::ops::support::builder::{Bind, ProgramBuilder};
@@ -198,23 +198,23 @@ impl Op for Unary {
         pointwise(self, program, &[self.input], result).map(Some)
     }
 
-    /// The activations of [`Fused`].
-    fn step(&self, operand: ValueId, _: &Graph) -> Option<Fused> {
+    /// The activations of [`Step`].
+    fn step(&self, operand: ValueId, _: &Graph) -> Option<Step> {
         if operand != self.input {
             return None;
         }
         if let Some([low, high]) = self.clamp() {
             // f64::MAX, as the exporter writes "no bound", becomes infinity.
             let (low, high) = (low as f32, high as f32);
-            return Some(Fused::Clamp { low, high });
+            return Some(Step::Clamp { low, high });
         }
         match self.function {
-            F::Silu => Some(Fused::Silu),
-            F::Sigmoid => Some(Fused::Sigmoid),
-            F::Tanh => Some(Fused::Tanh),
-            F::Hardswish => Some(Fused::Hardswish),
-            F::Hardsigmoid => Some(Fused::Hardsigmoid),
-            F::LeakyRelu => Some(Fused::LeakyRelu {
+            F::Silu => Some(Step::Silu),
+            F::Sigmoid => Some(Step::Sigmoid),
+            F::Tanh => Some(Step::Tanh),
+            F::Hardswish => Some(Step::Hardswish),
+            F::Hardsigmoid => Some(Step::Hardsigmoid),
+            F::LeakyRelu => Some(Step::LeakyRelu {
                 slope: self.parameters[0]?.double() as f32,
             }),
             _ => None,

@@ -120,6 +120,35 @@ pub(crate) fn bare(line: &str) -> String {
     outside.join("").split("//").next().unwrap_or("").to_owned()
 }
 
+/// What stands in quotes in `text`, without comments and unit tests.
+pub(crate) fn strings(text: &str) -> Vec<String> {
+    let tests = text.find("\n#[cfg(test)]\nmod tests {");
+    let mut rest = &text[..tests.unwrap_or(text.len())];
+    let mut found = Vec::new();
+    while let Some(at) = rest.find(['"', '/', '\'']) {
+        let from = &rest[at..];
+        let length = if from.starts_with("//") {
+            from.find('\n').unwrap_or(from.len())
+        } else if from.starts_with("'\"'") {
+            3
+        } else if let Some(inside) = from.strip_prefix('"') {
+            let mut escaped = false;
+            let end = inside.find(|c| {
+                let ends = c == '"' && !escaped;
+                escaped = c == '\\' && !escaped;
+                ends
+            });
+            let end = end.unwrap_or(inside.len());
+            found.push(inside[..end].to_owned());
+            (end + 2).min(from.len())
+        } else {
+            1
+        };
+        rest = &from[length..];
+    }
+    found
+}
+
 /// Names of `mod name;` in `text`.
 fn children(text: &str) -> BTreeSet<String> {
     let declared = text.lines().filter_map(|line| {
@@ -316,6 +345,14 @@ fn paths_of_every_form_are_read() {
     assert!(imports("a", "mod child;\npub use child::{X, Y};", &modules).is_empty());
     assert!(imports("a", "mod child;\npub use self::child::X;", &modules).is_empty());
     assert_eq!(imports("a", "mod child;\nuse child::X;", &modules).len(), 1);
+}
+
+#[test]
+fn strings_are_read_outside_comments_and_tests() {
+    let text = "let a = \"one\"; // \"two\"\nlet b = '\"'; let c = f(\"\\\"three\", \"four\\\n \
+                five\");\n/// \"six\"\n#[cfg(test)]\nmod tests {\nlet d = \"seven\";\n}";
+    let found = strings(text);
+    assert_eq!(found, ["one", "\\\"three", "four\\\n five"]);
 }
 
 #[test]

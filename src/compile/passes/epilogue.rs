@@ -3,7 +3,7 @@
 
 use super::seen::{without, Uses};
 use crate::base::error::Result;
-use crate::core::graph::{Fused, Graph, Node, Value, ValueId};
+use crate::core::graph::{Graph, Node, Step, Value, ValueId};
 use crate::ops::support::Args;
 use crate::ops::table;
 
@@ -20,7 +20,7 @@ pub(super) fn fuse(mut graph: Graph) -> Result<Graph> {
                 break;
             }
             let mut node = std::mem::take(&mut graph.nodes[home]);
-            node.fused.push(next.step);
+            node.epilogue.push(next.step);
             node.set_output(next.output);
             dead[home] = true;
             graph.nodes[next.at] = node;
@@ -30,7 +30,7 @@ pub(super) fn fuse(mut graph: Graph) -> Result<Graph> {
     Ok(without(graph, &dead))
 }
 
-fn accepts(graph: &Graph, node: &Node, step: Fused) -> bool {
+fn accepts(graph: &Graph, node: &Node, step: Step) -> bool {
     table::find(&node.op)
         .is_some_and(|entry| (entry.accepts)(&Args::of_any_size(graph, node), step))
 }
@@ -38,7 +38,7 @@ fn accepts(graph: &Graph, node: &Node, step: Fused) -> bool {
 /// A node that only does a step on another's result.
 struct Next {
     at: usize,
-    step: Fused,
+    step: Step,
     output: ValueId,
 }
 
@@ -57,7 +57,7 @@ fn step_after(graph: &Graph, uses: &Uses, at: usize) -> Result<Option<Next>> {
     let Some(output) = node.output() else {
         return Ok(None);
     };
-    if !node.fused.is_empty() || !matches!(graph.value(output)?, Value::Tensor(_)) {
+    if !node.epilogue.is_empty() || !matches!(graph.value(output)?, Value::Tensor(_)) {
         return Ok(None);
     }
     let (from, to) = (graph.tensor(value)?, graph.tensor(output)?);

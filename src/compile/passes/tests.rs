@@ -4,7 +4,7 @@ use super::run;
 use crate::base::error::Result;
 use crate::core::constant::ConstantData;
 use crate::core::graph::{
-    ConstantId, ConstantSource, Fused, Graph, Node, TensorSpec, Value, ValueId,
+    ConstantId, ConstantSource, Graph, Node, Step, TensorSpec, Value, ValueId,
 };
 use crate::core::tensor::DType;
 
@@ -135,7 +135,7 @@ fn prelu_fuses_into_the_convolution() {
     s.graph.outputs = vec![z];
     let graph = s.run();
     assert_eq!(ops(&graph), ["aten.convolution.default"]);
-    assert_eq!(graph.nodes[0].fused, [Fused::Prelu { slope }]);
+    assert_eq!(graph.nodes[0].epilogue, [Step::Prelu { slope }]);
     assert_eq!(graph.nodes[0].args.last(), Some(&z));
 }
 
@@ -148,8 +148,8 @@ fn what_only_looks_like_prelu_stays() {
         let z = prelu(&mut s, y, slope, threshold);
         s.graph.outputs = vec![z];
         let graph = s.run();
-        let fused: usize = graph.nodes.iter().map(|n| n.fused.len()).sum();
-        assert_eq!(fused, 0, "threshold {threshold}, slope {slope_dims:?}");
+        let steps: usize = graph.nodes.iter().map(|n| n.epilogue.len()).sum();
+        assert_eq!(steps, 0, "threshold {threshold}, slope {slope_dims:?}");
     }
 }
 
@@ -165,10 +165,10 @@ fn residual_and_relu_fuse_behind_the_later_convolution() {
     let graph = s.run();
     assert_eq!(graph.nodes.len(), 2);
     assert_eq!(
-        graph.nodes[1].fused,
+        graph.nodes[1].epilogue,
         [
-            Fused::Add { other: a },
-            Fused::Clamp {
+            Step::Add { other: a },
+            Step::Clamp {
                 low: 0.0,
                 high: f32::INFINITY
             }
@@ -197,7 +197,7 @@ fn an_addition_that_scales_is_not_fused() {
     let y = conv(&mut s, x);
     let z = s.step("aten.add.Tensor", y, &[x, two], DIMS);
     s.graph.outputs = vec![z];
-    assert!(s.run().nodes.iter().all(|n| n.fused.is_empty()));
+    assert!(s.run().nodes.iter().all(|n| n.epilogue.is_empty()));
 }
 
 #[test]

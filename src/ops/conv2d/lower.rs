@@ -14,7 +14,7 @@ use crate::core::program::{Access, BufferId};
 use crate::core::tensor::{Element, Layout, Tensor, CHANNEL_PACK};
 use crate::core::words::{signed, unsigned};
 use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
-use crate::ops::support::gemm::{self, finish, packed, Bias, Finish, Gemm, Matrix};
+use crate::ops::support::gemm::{self, epilogue, packed, Bias, Gemm, Matrix, PreparedEpilogue};
 use std::ops::Range;
 
 /// Output positions per invocation of the direct kernel: each weight that is read serves so many.
@@ -26,7 +26,7 @@ struct Operands<'a> {
     x: Tensor,
     weight: Tensor,
     bias: Option<Tensor>,
-    finish: Finish,
+    epilogue: PreparedEpilogue,
     y: Tensor,
 }
 
@@ -48,7 +48,7 @@ impl Conv2d {
         let weight_dims = [weight_dims[0], weight_dims[1], g.kernel[0], g.kernel[1]];
         let weight = packed::prepare(program, self.weight, &weight_dims, &form, x.dtype)?;
         let bias = match self.bias {
-            Some(bias) => Some(finish::vector(program, bias, g.c_out)?),
+            Some(bias) => Some(epilogue::vector(program, bias, g.c_out)?),
             None => None,
         };
         let (h_out, w_out) = (g.h_out(), g.w_out());
@@ -57,13 +57,13 @@ impl Conv2d {
             _ => vec![g.n, g.c_out, h_out, w_out],
         };
         let y = program.output(self.output, &dims, packed)?;
-        let finish = Finish::prepare(program, &self.steps, g.c_out, &dims, packed)?;
+        let epilogue = self.epilogue.prepare(program, g.c_out, &dims, packed)?;
         let operands = Operands {
             g,
             x,
             weight,
             bias,
-            finish,
+            epilogue,
             y,
         };
         let (tile_count, dispatch_count) = match plan.algorithm {
@@ -141,9 +141,9 @@ impl Scratch {
 /// How a dispatch sums K, and where its sums go.
 #[derive(Clone, Copy)]
 enum Sums {
-    /// At once, finished.
+    /// At once, with the epilogue.
     Whole,
-    /// All parts of K, one after the other, finished.
+    /// All parts of K, one after the other, with the epilogue.
     Serial,
     /// Parts of K side by side, into the workspace.
     Parts(BufferId),
@@ -218,7 +218,7 @@ impl Operands<'_> {
                 element: self.x.element,
                 alpha: 1.0,
                 bias: bias.as_ref(),
-                finish: &self.finish,
+                epilogue: &self.epilogue,
             },
         )
     }
@@ -362,7 +362,7 @@ impl Operands<'_> {
             variant: conv2d_direct::Variant::with_half(self.half()),
             spec: conv2d_direct::Spec {
                 pixels: PIXELS,
-                epilogue_steps: self.finish.steps(self.bias.is_some()),
+                epilogue_steps: self.epilogue.steps(self.bias.is_some()),
                 channels,
                 transposed: g.transposed,
             },
@@ -378,9 +378,9 @@ impl Operands<'_> {
                 )?,
                 x_pixel: unsigned(self.c_in_packed())?,
                 window: self.window()?,
-                parameters: self.finish.parameters(),
+                parameters: self.epilogue.parameters(),
             },
-            bindings: self.finished(Access::Write, &(0..g.pixels_out())),
+            bindings: self.epilogue_operands(Access::Write, &(0..g.pixels_out())),
         };
         program.dispatch_line(call, count)?;
         Ok(1)
@@ -396,7 +396,7 @@ impl Operands<'_> {
             variant: conv2d_depthwise::Variant::with_half(self.half()),
             spec: conv2d_depthwise::Spec {
                 pixels: tile.pixels,
-                epilogue_steps: self.finish.steps(self.bias.is_some()),
+                epilogue_steps: self.epilogue.steps(self.bias.is_some()),
                 kernel_w,
                 kernel_h,
                 stride_w,
@@ -406,9 +406,9 @@ impl Operands<'_> {
                 channels_out: g.c_out,
                 strips: unsigned(strips)?,
                 window: self.window()?,
-                parameters: self.finish.parameters(),
+                parameters: self.epilogue.parameters(),
             },
-            bindings: self.finished(Access::Write, &(0..g.pixels_out())),
+            bindings: self.epilogue_operands(Access::Write, &(0..g.pixels_out())),
         };
         program.dispatch_line(call, count)?;
         Ok(1)
@@ -446,9 +446,9 @@ impl Operands<'_> {
         })
     }
 
-    /// The operands of kernels that finish `pixels`. Absent ones show the input in their place and are
+    /// The operands of kernels that do the epilogue of `pixels`. Absent ones show the input in their place and are
     /// never read.
-    fn finished(&self, access: Access, pixels: &Range<u64>) -> lib::ConvOperands<Bind> {
+    fn epilogue_operands(&self, access: Access, pixels: &Range<u64>) -> lib::ConvOperands<Bind> {
         let row = self.c_out_packed() * self.y.element.size_bytes();
         let or_x = |tensor: &Option<Tensor>| Bind::read(tensor.as_ref().unwrap_or(&self.x));
         lib::ConvOperands {
@@ -456,8 +456,8 @@ impl Operands<'_> {
             weight: Bind::read(&self.weight),
             y: Bind::range(self.y.buffer, access, pixels.start * row..pixels.end * row),
             bias: or_x(&self.bias),
-            slope: or_x(&self.finish.slope),
-            residual: or_x(&self.finish.residual),
+            slope: or_x(&self.epilogue.slope),
+            residual: or_x(&self.epilogue.residual),
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::Conv2d;
 use crate::base::error::Result;
 use crate::core::conv::ConvGeometry;
-use crate::core::graph::Fused;
+use crate::core::graph::Step;
 use crate::core::ids::ValueId;
 use crate::core::tensor::{Layout, CHANNEL_PACK};
 use crate::ops::support::builder::ProgramBuilder;
@@ -30,7 +30,7 @@ impl Conv2d {
         }
         // What is added lies as the result does, or is broadcast to it.
         let mut added = None;
-        if let Some(id) = self.steps.add {
+        if let Some(id) = self.epilogue.add {
             let shape = program.dims(id)?;
             let lead = rank.saturating_sub(shape.len());
             added = Some((id, shape, lead));
@@ -110,7 +110,7 @@ impl Conv2d {
         let (groups, group_in, group_out) = (g.groups, g.group_in(), g.group_out());
         let mut per_output: Vec<(ValueId, usize)> = added.into_iter().collect();
         per_output.extend(self.bias.map(|id| (id, 0)));
-        if let Some(Fused::Prelu { slope }) = self.steps.first {
+        if let Some(Step::Prelu { slope }) = self.epilogue.first {
             let dims = program.dims(slope)?;
             let channels = dims.iter().position(|&d| d == g.c_out && d > 1);
             per_output.extend(channels.map(|dim| (slope, dim)));

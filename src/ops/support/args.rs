@@ -1,7 +1,7 @@
 //! Typed access to one node's arguments. Every error names the argument's position and value.
 
 use crate::base::error::{Error, Result};
-use crate::core::graph::{Fused, Graph, Node, TensorSpec, Value, ValueId};
+use crate::core::graph::{Graph, Node, Step, TensorSpec, Value, ValueId};
 use std::collections::HashMap;
 
 /// Integers of one list: sizes, or one number per dim. Operators take time quadratic in it.
@@ -41,8 +41,8 @@ impl<'a> Args<'a> {
     }
 
     /// Steps that passes moved behind the result.
-    pub fn fused(&self) -> &'a [Fused] {
-        &self.node.fused
+    pub fn epilogue(&self) -> &'a [Step] {
+        &self.node.epilogue
     }
 
     /// Number of arguments, outputs included.

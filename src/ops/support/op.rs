@@ -6,7 +6,7 @@ use super::builder::ProgramBuilder;
 use super::known::Known;
 use super::pieces::{InPieces, Pieces};
 use crate::base::error::Result;
-use crate::core::graph::{Fused, Graph, ValueId};
+use crate::core::graph::{Graph, Step, ValueId};
 
 /// One operator. Names and positions of its arguments stand in its file and nowhere else: in what is
 /// made from [`Args`].
@@ -31,13 +31,13 @@ pub trait Op: Sized {
 
     /// This call as a step on `operand`, one of its operands; `None` where it is not a step on it.
     /// The operand has the result's dims and type.
-    fn step(&self, operand: ValueId, graph: &Graph) -> Option<Fused> {
+    fn step(&self, operand: ValueId, graph: &Graph) -> Option<Step> {
         let _ = (operand, graph);
         None
     }
 
     /// Whether its kernels do `step` on the result, after the steps that the call has already.
-    fn accepts(&self, step: Fused) -> bool {
+    fn accepts(&self, step: Step) -> bool {
         let _ = step;
         false
     }

@@ -50,13 +50,13 @@ impl Sketch {
         ask(entry, &Args::of_any_size(&self.graph, &node), &self.graph)
     }
 
-    fn step(&self, op: &str, args: &[ValueId], operand: ValueId) -> Option<Fused> {
+    fn step(&self, op: &str, args: &[ValueId], operand: ValueId) -> Option<Step> {
         self.ask(op, args, |entry, args, graph| {
             (entry.step)(args, operand, graph)
         })
     }
 
-    fn accepts(&self, op: &str, args: &[ValueId], step: Fused) -> bool {
+    fn accepts(&self, op: &str, args: &[ValueId], step: Step) -> bool {
         self.ask(op, args, |entry, args, _| (entry.accepts)(args, step))
     }
 }
@@ -86,9 +86,9 @@ fn activations_are_steps_on_their_operand() {
     let &[low, six, most, nan, quarter] = &numbers[..] else {
         unreachable!()
     };
-    let clamp = |low, high| Some(Fused::Clamp { low, high });
+    let clamp = |low, high| Some(Step::Clamp { low, high });
     let infinity = f32::INFINITY;
-    let cases: &[(&str, &[ValueId], Option<Fused>)] = &[
+    let cases: &[(&str, &[ValueId], Option<Step>)] = &[
         ("aten.relu.default", &[], clamp(0.0, infinity)),
         ("aten.relu6.default", &[], clamp(0.0, 6.0)),
         ("aten.clamp.default", &[low, none], clamp(-0.5, infinity)),
@@ -96,15 +96,15 @@ fn activations_are_steps_on_their_operand() {
         ("aten.hardtanh.default", &[low, most], clamp(-0.5, infinity)),
         ("aten.hardtanh.default", &[], clamp(-1.0, 1.0)),
         ("aten.clamp.default", &[nan, six], None),
-        ("aten.silu.default", &[], Some(Fused::Silu)),
-        ("aten.sigmoid.default", &[], Some(Fused::Sigmoid)),
-        ("aten.tanh.default", &[], Some(Fused::Tanh)),
-        ("aten.hardswish.default", &[], Some(Fused::Hardswish)),
-        ("aten.hardsigmoid.default", &[], Some(Fused::Hardsigmoid)),
+        ("aten.silu.default", &[], Some(Step::Silu)),
+        ("aten.sigmoid.default", &[], Some(Step::Sigmoid)),
+        ("aten.tanh.default", &[], Some(Step::Tanh)),
+        ("aten.hardswish.default", &[], Some(Step::Hardswish)),
+        ("aten.hardsigmoid.default", &[], Some(Step::Hardsigmoid)),
         (
             "aten.leaky_relu.default",
             &[quarter],
-            Some(Fused::LeakyRelu { slope: 0.25 }),
+            Some(Step::LeakyRelu { slope: 0.25 }),
         ),
         ("aten.exp.default", &[], None),
         ("aten.gelu.default", &[], None),
@@ -131,7 +131,7 @@ fn additions_of_a_like_tensor_are_steps() {
     let (row, half) = (s.tensor(&[7]), s.typed(DType::F16, DIMS, None));
     let (one, two) = (s.value(Value::Double(1.0)), s.value(Value::Int(2)));
     let add = |args: &[ValueId]| s.step("aten.add.Tensor", args, x);
-    let step = Some(Fused::Add { other });
+    let step = Some(Step::Add { other });
     assert_eq!(add(&[x, other, one, y]), step);
     assert_eq!(add(&[other, x, one, y]), step);
     assert_eq!(add(&[x, other, two, y]), None, "a factor");
@@ -160,7 +160,7 @@ fn slopes_per_channel_are_steps() {
     ] {
         let (x, y, slope) = (s.tensor(dims), s.tensor(dims), s.tensor(slope_dims));
         let call = prelu(x, slope, y);
-        let step = want.then_some(Fused::Prelu { slope });
+        let step = want.then_some(Step::Prelu { slope });
         assert_eq!(
             s.step(&call.op, &call.args, x),
             step,
@@ -189,11 +189,7 @@ fn convolutions_accept_what_fits_behind_their_own_clamp() {
     );
     let bounds = s.numbers(&[0.0, 6.0]);
     let plain = [x, w, none, ones, zeros, ones, no, zeros, one];
-    let steps = [
-        Fused::Tanh,
-        Fused::Prelu { slope: w },
-        Fused::Add { other: x },
-    ];
+    let steps = [Step::Tanh, Step::Prelu { slope: w }, Step::Add { other: x }];
     for step in steps {
         let args = [&plain[..], &[y]].concat();
         assert!(
@@ -201,7 +197,7 @@ fn convolutions_accept_what_fits_behind_their_own_clamp() {
             "{step:?}"
         );
         let args = [&plain[..], &bounds, &[y]].concat();
-        let adds = matches!(step, Fused::Add { .. });
+        let adds = matches!(step, Step::Add { .. });
         assert_eq!(
             s.accepts("et_vk.conv_with_clamp.default", &args, step),
             adds,
@@ -209,7 +205,7 @@ fn convolutions_accept_what_fits_behind_their_own_clamp() {
         );
     }
     // Not one whose arguments are wrong.
-    assert!(!s.accepts("aten.convolution.default", &[x, y], Fused::Tanh));
+    assert!(!s.accepts("aten.convolution.default", &[x, y], Step::Tanh));
 }
 
 #[test]
@@ -217,10 +213,10 @@ fn products_accept_activations_and_others_nothing() {
     let mut s = Sketch::default();
     let (a, b, c) = (s.tensor(&[5, 6]), s.tensor(&[6, 7]), s.tensor(&[5, 7]));
     let accepts = |op, step| s.accepts(op, &[a, b, c], step);
-    assert!(accepts("aten.mm.default", Fused::Silu));
-    assert!(!accepts("aten.mm.default", Fused::Add { other: c }));
-    assert!(!accepts("aten.mm.default", Fused::Prelu { slope: c }));
-    assert!(!accepts("aten.mul.Tensor", Fused::Silu));
+    assert!(accepts("aten.mm.default", Step::Silu));
+    assert!(!accepts("aten.mm.default", Step::Add { other: c }));
+    assert!(!accepts("aten.mm.default", Step::Prelu { slope: c }));
+    assert!(!accepts("aten.mul.Tensor", Step::Silu));
 }
 
 #[test]

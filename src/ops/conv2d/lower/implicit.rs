@@ -10,7 +10,7 @@ use crate::core::program::{Access, BufferId};
 use crate::core::tensor::CHANNEL_PACK;
 use crate::core::words::unsigned;
 use crate::ops::support::builder::{Bind, Grid, ProgramBuilder};
-use crate::ops::support::gemm::finish::UNFINISHED;
+use crate::ops::support::gemm::epilogue::NO_EPILOGUE;
 use std::ops::Range;
 
 impl Operands<'_> {
@@ -92,7 +92,7 @@ impl Operands<'_> {
             groups: g.groups,
             quads_k: g.k_channels().div_ceil(CHANNEL_PACK),
             window: self.window()?,
-            parameters: self.finish.parameters(),
+            parameters: self.epilogue.parameters(),
         })
     }
 
@@ -110,8 +110,8 @@ impl Operands<'_> {
     /// The steps on the sums of a dispatch.
     pub(super) fn steps(&self, sums: Sums) -> lib::EpilogueSteps {
         match sums {
-            Sums::Parts(_) => UNFINISHED,
-            Sums::Whole | Sums::Serial => self.finish.steps(self.bias.is_some()),
+            Sums::Parts(_) => NO_EPILOGUE,
+            Sums::Whole | Sums::Serial => self.epilogue.steps(self.bias.is_some()),
         }
     }
 
@@ -142,7 +142,7 @@ impl Operands<'_> {
                     variant: conv2d_implicit_part::Variant::with_half(half),
                     spec,
                     push,
-                    bindings: self.unfinished(sums),
+                    bindings: self.part_operands(sums),
                 };
                 return program.dispatch(call, grid);
             }
@@ -156,7 +156,7 @@ impl Operands<'_> {
             variant,
             spec,
             push,
-            bindings: self.finished(Access::Write, &pixels),
+            bindings: self.epilogue_operands(Access::Write, &pixels),
         };
         program.dispatch(call, grid)
     }
@@ -190,7 +190,7 @@ impl Operands<'_> {
                     variant: conv2d_matrix_part::Variant::F16,
                     spec,
                     push,
-                    bindings: self.unfinished(sums),
+                    bindings: self.part_operands(sums),
                 };
                 return program.dispatch(call, grid);
             }
@@ -202,13 +202,13 @@ impl Operands<'_> {
             variant,
             spec,
             push,
-            bindings: self.finished(Access::Write, &pixels),
+            bindings: self.epilogue_operands(Access::Write, &pixels),
         };
         program.dispatch(call, grid)
     }
 
     /// The operands of kernels that leave the sums of parts in the workspace `sums`.
-    pub(super) fn unfinished(&self, sums: BufferId) -> lib::ConvPartOperands<Bind> {
+    pub(super) fn part_operands(&self, sums: BufferId) -> lib::ConvPartOperands<Bind> {
         lib::ConvPartOperands {
             x: Bind::read(&self.x),
             weight: Bind::read(&self.weight),
@@ -216,7 +216,7 @@ impl Operands<'_> {
         }
     }
 
-    /// Adds the sums of `parts` parts of `pixels` in the order of the parts, and finishes them.
+    /// Adds the sums of `parts` parts of `pixels` in the order of the parts, and does their epilogue.
     pub(super) fn add_parts(
         &self,
         program: &mut ProgramBuilder<'_>,
@@ -226,12 +226,12 @@ impl Operands<'_> {
     ) -> Result<()> {
         let quads = self.c_out_packed() / u64::from(CHANNEL_PACK);
         let count = quads * (pixels.end - pixels.start);
-        let finished = self.finished(Access::Write, pixels);
+        let operands = self.epilogue_operands(Access::Write, pixels);
         let call = conv2d_parts::Call {
             variant: conv2d_parts::Variant::with_half(self.half()),
             spec: conv2d_parts::Spec {
                 pixels: 1,
-                epilogue_steps: self.finish.steps(self.bias.is_some()),
+                epilogue_steps: self.epilogue.steps(self.bias.is_some()),
             },
             push: conv2d_parts::Push {
                 first: unsigned(quads * pixels.start)?,
@@ -239,15 +239,15 @@ impl Operands<'_> {
                 part_count: parts,
                 quads: unsigned(quads)?,
                 channels: self.g.c_out,
-                parameters: self.finish.parameters(),
+                parameters: self.epilogue.parameters(),
             },
             bindings: conv2d_parts::Bindings {
                 parts: Bind::whole(sums, Access::Read),
-                weight: finished.weight,
-                y: finished.y,
-                bias: finished.bias,
-                slope: finished.slope,
-                residual: finished.residual,
+                weight: operands.weight,
+                y: operands.y,
+                bias: operands.bias,
+                slope: operands.slope,
+                residual: operands.residual,
             },
         };
         program.dispatch_line(call, count)

@@ -49,7 +49,7 @@ impl Operands<'_> {
                     variant: conv2d_patch_part::Variant::F16,
                     spec,
                     push,
-                    bindings: self.unfinished(sums),
+                    bindings: self.part_operands(sums),
                 };
                 return program.dispatch(call, grid);
             }
@@ -60,7 +60,7 @@ impl Operands<'_> {
             variant,
             spec,
             push,
-            bindings: self.finished(Access::Write, &(0..g.pixels_out())),
+            bindings: self.epilogue_operands(Access::Write, &(0..g.pixels_out())),
         };
         program.dispatch(call, grid)
     }
@@ -89,7 +89,7 @@ impl Operands<'_> {
             blocks: unsigned(tile.steps(g))?,
             blocks_part: unsigned(tile.steps(g).div_ceil(parts.into()))?,
             part_quads: unsigned(g.elements_out() / u64::from(CHANNEL_PACK))?,
-            parameters: self.finish.parameters(),
+            parameters: self.epilogue.parameters(),
         })
     }
 }

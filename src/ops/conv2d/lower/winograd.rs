@@ -40,8 +40,8 @@ impl Operands<'_> {
             turn: TURN_FIRST | TURN_LAST,
         };
         if parts == 1 {
-            let finished = self.winograd_operands(u, Access::Write);
-            self.winograd_whole(program, conv2d_winograd::Variant::F32, &all, finished)?;
+            let operands = self.winograd_operands(u, Access::Write);
+            self.winograd_whole(program, conv2d_winograd::Variant::F32, &all, operands)?;
             return Ok((1, 1));
         }
         if let Some(sums) = sums {
@@ -74,7 +74,7 @@ impl Operands<'_> {
         Ok((1, parts))
     }
 
-    /// The sums of `inputs`, finished.
+    /// The sums of `inputs`, with their epilogue.
     fn winograd_whole(
         &self,
         program: &mut ProgramBuilder<'_>,
@@ -157,7 +157,7 @@ impl Operands<'_> {
             part_size: unsigned(g.pixels_out() * self.c_out_packed())?,
             k_channels: g.k_channels(),
             turn: inputs.turn,
-            parameters: self.finish.parameters(),
+            parameters: self.epilogue.parameters(),
         })
     }
 
@@ -174,17 +174,17 @@ impl Operands<'_> {
         })
     }
 
-    /// The output, what finishes it, and the weight in both forms.
+    /// The output, the operands of its epilogue, and the weight in both forms.
     fn winograd_operands(&self, u: &Tensor, access: Access) -> conv2d_winograd::Bindings<Bind> {
-        let finished = self.finished(access, &(0..self.g.pixels_out()));
+        let operands = self.epilogue_operands(access, &(0..self.g.pixels_out()));
         conv2d_winograd::Bindings {
-            x: finished.x,
+            x: operands.x,
             u: Bind::read(u),
-            y: finished.y,
-            bias: finished.bias,
-            slope: finished.slope,
-            residual: finished.residual,
-            weight: finished.weight,
+            y: operands.y,
+            bias: operands.bias,
+            slope: operands.slope,
+            residual: operands.residual,
+            weight: operands.weight,
         }
     }
 }

@@ -52,7 +52,7 @@ fn emit_batch(
     let columns_free = gemm.n % 4 == 0 || gemm.padded_columns;
     let a_vectors = gemm.a.starts_at_multiples_of_4();
     let c_vectors = gemm.c.starts_at_multiples_of_4() && columns_free;
-    let epilogue_steps = gemm.finish.steps(gemm.bias.is_some());
+    let epilogue_steps = gemm.epilogue.steps(gemm.bias.is_some());
     let bindings = bindings(gemm);
     let half = gemm.element == Element::F16;
     let image = program.image(gemm.a.buffer).map(|image| image.dimensions);
@@ -157,12 +157,12 @@ fn push(gemm: &Gemm<'_>, z: &Range<u32>) -> Result<lib::Gemm> {
         bias_z: signed(bias_z)?,
         alpha: gemm.alpha,
         beta,
-        parameters: gemm.finish.parameters(),
+        parameters: gemm.epilogue.parameters(),
     })
 }
 
 fn bindings(gemm: &Gemm<'_>) -> lib::GemmOperands<Bind> {
-    let (a, b, c, finish) = (&gemm.a, &gemm.b, &gemm.c, gemm.finish);
+    let (a, b, c, epilogue) = (&gemm.a, &gemm.b, &gemm.c, gemm.epilogue);
     // Absent operands show B in their place and are never read.
     let b_read = Bind::range(b.buffer, Access::Read, b.range_bytes.clone());
     let or_b = |tensor: Option<&Tensor>| tensor.map_or_else(|| b_read.clone(), Bind::read);
@@ -170,8 +170,8 @@ fn bindings(gemm: &Gemm<'_>) -> lib::GemmOperands<Bind> {
         a: Bind::range(a.buffer, Access::Read, a.range_bytes.clone()),
         c: Bind::range(c.buffer, Access::Write, c.range_bytes.clone()),
         bias: or_b(gemm.bias.map(|bias| &bias.tensor)),
-        slope: or_b(finish.slope.as_ref()),
-        residual: match &finish.residual {
+        slope: or_b(epilogue.slope.as_ref()),
+        residual: match &epilogue.residual {
             Some(other) => Bind::range(other.buffer, Access::Read, c.range_bytes.clone()),
             None => b_read.clone(),
         },

@@ -4,103 +4,97 @@
 use crate::base::error::{Error, Result};
 use crate::core::broadcast;
 use crate::core::constant::Pack;
-use crate::core::graph::{Fused, ValueId};
+use crate::core::graph::{Step, ValueId};
 use crate::core::kernels::lib::{self, Activation};
 use crate::core::tensor::{DType, Element, Layout, Tensor};
 use crate::ops::support::builder::{ProgramBuilder, Want};
 
-/// Steps as passes and operators ask for them.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Steps {
+/// Steps on a result, each in its place.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Epilogue {
     /// Activation of the sum.
-    pub first: Option<Fused>,
+    pub first: Option<Step>,
     /// A tensor of the result's dims that is added.
     pub add: Option<ValueId>,
     /// Activation of what is stored.
-    pub last: Option<Fused>,
+    pub last: Option<Step>,
 }
 
-impl Steps {
+impl Epilogue {
     /// `own`, the operator's own clamp, then what passes moved behind the result.
-    pub fn new(own: Option<Fused>, fused: &[Fused]) -> Result<Self> {
-        let mut steps = Self::default();
-        for &step in own.iter().chain(fused) {
-            steps = steps
+    pub fn new(own: Option<Step>, steps: &[Step]) -> Result<Self> {
+        let mut epilogue = Self::default();
+        for &step in own.iter().chain(steps) {
+            epilogue = epilogue
                 .with(step)
-                .ok_or_else(|| Error::internal(format!("steps {own:?} {fused:?} do not fit")))?;
+                .ok_or_else(|| Error::internal(format!("steps {own:?} {steps:?} do not fit")))?;
         }
-        Ok(steps)
+        Ok(epilogue)
     }
 
     /// These steps and then `step`; `None` where kernels do not do that. There is one activation
     /// before the addition and one after; only the first may have slopes, because kernels bind one
     /// slope buffer.
-    pub fn with(&self, step: Fused) -> Option<Self> {
-        let Self { first, add, last } = self.clone();
-        match (step, add) {
-            (Fused::Add { other }, None) => Some(Self {
-                first,
-                add: Some(other),
-                last,
-            }),
-            (Fused::Add { .. }, Some(_)) => None,
-            (_, None) if first.is_none() => Some(Self {
-                first: Some(step),
-                add,
-                last,
-            }),
-            (Fused::Prelu { .. }, Some(_)) => None,
-            (_, Some(_)) if last.is_none() => Some(Self {
-                first,
-                add,
-                last: Some(step),
-            }),
-            _ => None,
+    pub fn with(mut self, step: Step) -> Option<Self> {
+        let has_slopes = matches!(step, Step::Prelu { .. });
+        let place = match (step, self.add) {
+            (Step::Add { other }, None) => {
+                self.add = Some(other);
+                return Some(self);
+            }
+            (Step::Add { .. }, Some(_)) => return None,
+            (_, None) => &mut self.first,
+            (_, Some(_)) if has_slopes => return None,
+            (_, Some(_)) => &mut self.last,
+        };
+        if place.is_some() {
+            return None;
         }
+        *place = Some(step);
+        Some(self)
     }
-}
 
-/// Steps with their operands in device memory.
-#[derive(Clone, Debug, Default)]
-pub struct Finish {
-    first: Option<Fused>,
-    last: Option<Fused>,
-    /// One slope per channel, 32-bit floats.
-    pub slope: Option<Tensor>,
-    /// What is added, laid out as the result.
-    pub residual: Option<Tensor>,
-}
-
-impl Finish {
-    /// Makes the operands of `steps` readable for a result of `dims` with `channels` channels in
-    /// `layout`. The dims that a fused addition was chosen for are bounds: now the operand may be
-    /// one that is broadcast.
+    /// Makes the operands readable for a result of `dims` with `channels` channels in `layout`. The
+    /// dims that an addition was chosen for are bounds: now the operand may be one that is broadcast.
     pub fn prepare(
+        &self,
         program: &mut ProgramBuilder<'_>,
-        steps: &Steps,
         channels: u32,
         dims: &[u32],
         layout: Layout,
-    ) -> Result<Self> {
-        let slope = match steps.first {
-            Some(Fused::Prelu { slope }) => Some(vector(program, slope, channels)?),
+    ) -> Result<PreparedEpilogue> {
+        let slope = match self.first {
+            Some(Step::Prelu { slope }) => Some(vector(program, slope, channels)?),
             _ => None,
         };
-        let residual = match steps.add {
+        let residual = match self.add {
             Some(other) => {
                 let window = broadcast::over(&program.tensor(other)?, dims)?;
                 Some(program.read(&window, Want::Dense(layout))?)
             }
             None => None,
         };
-        Ok(Self {
-            first: steps.first,
-            last: steps.last,
+        Ok(PreparedEpilogue {
+            first: self.first,
+            last: self.last,
             slope,
             residual,
         })
     }
+}
 
+/// An epilogue with its operands in device memory.
+#[derive(Clone, Debug, Default)]
+pub struct PreparedEpilogue {
+    first: Option<Step>,
+    last: Option<Step>,
+    /// One slope per channel, 32-bit floats.
+    pub slope: Option<Tensor>,
+    /// What is added, laid out as the result.
+    pub residual: Option<Tensor>,
+}
+
+impl PreparedEpilogue {
     /// Which steps there are, behind a bias or none.
     pub fn steps(&self, bias: bool) -> lib::EpilogueSteps {
         lib::EpilogueSteps {
@@ -124,8 +118,8 @@ impl Finish {
     }
 }
 
-/// Of sums that another kernel finishes.
-pub const UNFINISHED: lib::EpilogueSteps = lib::EpilogueSteps {
+/// Of sums of a part of K: another kernel does their epilogue.
+pub const NO_EPILOGUE: lib::EpilogueSteps = lib::EpilogueSteps {
     bias: false,
     activation: Activation::None,
     residual: false,
@@ -134,17 +128,17 @@ pub const UNFINISHED: lib::EpilogueSteps = lib::EpilogueSteps {
 
 /// An activation and its parameters. None is a clamp without bounds, which changes nothing, NaN
 /// included: so a pipeline serves both.
-fn activation(step: Option<Fused>) -> (Activation, [f32; 2]) {
+fn activation(step: Option<Step>) -> (Activation, [f32; 2]) {
     match step {
-        None | Some(Fused::Add { .. }) => (Activation::Clamp, [f32::NEG_INFINITY, f32::INFINITY]),
-        Some(Fused::Clamp { low, high }) => (Activation::Clamp, [low, high]),
-        Some(Fused::Silu) => (Activation::Silu, [0.0; 2]),
-        Some(Fused::Sigmoid) => (Activation::Sigmoid, [0.0; 2]),
-        Some(Fused::Hardswish) => (Activation::Hardswish, [0.0; 2]),
-        Some(Fused::Hardsigmoid) => (Activation::Hardsigmoid, [0.0; 2]),
-        Some(Fused::Tanh) => (Activation::Tanh, [0.0; 2]),
-        Some(Fused::LeakyRelu { slope }) => (Activation::LeakyRelu, [slope, 0.0]),
-        Some(Fused::Prelu { .. }) => (Activation::Prelu, [0.0; 2]),
+        None | Some(Step::Add { .. }) => (Activation::Clamp, [f32::NEG_INFINITY, f32::INFINITY]),
+        Some(Step::Clamp { low, high }) => (Activation::Clamp, [low, high]),
+        Some(Step::Silu) => (Activation::Silu, [0.0; 2]),
+        Some(Step::Sigmoid) => (Activation::Sigmoid, [0.0; 2]),
+        Some(Step::Hardswish) => (Activation::Hardswish, [0.0; 2]),
+        Some(Step::Hardsigmoid) => (Activation::Hardsigmoid, [0.0; 2]),
+        Some(Step::Tanh) => (Activation::Tanh, [0.0; 2]),
+        Some(Step::LeakyRelu { slope }) => (Activation::LeakyRelu, [slope, 0.0]),
+        Some(Step::Prelu { .. }) => (Activation::Prelu, [0.0; 2]),
     }
 }
 
