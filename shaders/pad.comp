@@ -12,6 +12,8 @@ layout(constant_id = 5) const uint TARGET = 0;
 
 INPUT(0, source, SOURCE)
 OUTPUT(1, target, TARGET)
+INPUT_BITS(0, source, SOURCE)
+OUTPUT_BITS(1, target, TARGET)
 
 layout(push_constant) uniform Push {
   uint count;
@@ -44,7 +46,9 @@ void main() {
     inside = inside && i < source_sizes[d];
     from += int(i) * source_strides[d];
   }
-  if (TARGET == I32) {
+  if (SOURCE == TARGET && inside) {
+    target_set_bits(to, source_bits(from));
+  } else if (TARGET == I32) {
     int x = int(value);
     if (inside) {
       x = source_int(from);

@@ -38,8 +38,8 @@ float on_float(const float x) {
   float p = uintBitsToFloat(a);
   float q = uintBitsToFloat(b);
   switch (FUNCTION) {
-    case 0: return abs(x);
-    case 1: return -x;
+    case 0: return uintBitsToFloat(floatBitsToUint(x) & 0x7fffffffu);
+    case 1: return uintBitsToFloat(floatBitsToUint(x) ^ 0x80000000u);
     case 2: return sin_shifted(x, 1);
     case 3: return sin_shifted(x, 0);
     case 4: return tan_exact(x);
@@ -61,8 +61,8 @@ float on_float(const float x) {
     case 20: return clamped(x + 3.0, 0.0, 6.0) / 6.0;
     case 21: return less(0.0, x) ? x : x * p;
     case 22: return x * sigmoid(x);
-    case 23: return ceil(x);
-    case 24: return floor(x);
+    case 23: return ceil_exact(x);
+    case 24: return floor_exact(x);
     case 25: return trunc(x);
     case 26: return float(~int(x));
     case 27: return is_zero(x) ? 1.0 : 0.0;
