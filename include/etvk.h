@@ -277,8 +277,7 @@ typedef struct etvk_input_shape {
   int64_t integer;
 } etvk_input_shape;
 
-// Host memory of one input or output. dtype may differ from the port's where PyTorch widens: int64
-// for an int32 port, float64 or float16 for a float32 port, float32 for a float16 port.
+// Host memory of one input or output. dtype may differ from the port's as etvk_dtype_fits says.
 typedef struct etvk_tensor {
   // The bytes; those of inputs are not written.
   void *data;
@@ -418,6 +417,12 @@ const char *etvk_version(void);
 
 // Name of a status, such as "ETVK_STATUS_OK"; never null, whatever the number.
 const char *etvk_status_name(int32_t status);
+
+// 1 when a tensor of the etvk_dtype host may be passed for a port of the etvk_dtype port, as an
+// input and as an output; 0 when not, and for numbers that are no etvk_dtype. Equal types fit;
+// int32 and int64 fit each other; so do float16, float32 and float64. Numbers are rounded to
+// nearest, and an integer that the port's type does not hold is an error of the call.
+uint32_t etvk_dtype_fits(uint32_t host, uint32_t port);
 
 // What went wrong in this thread's last call; empty when nothing did. Never null.
 const char *etvk_last_error(void);

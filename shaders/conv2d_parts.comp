@@ -5,6 +5,7 @@
 // channels of one pixel.
 #include "workgroup.glsl"
 #include "storage.glsl"
+#include "activation.glsl"
 
 // [part][quad - first]
 layout(std430, set = 0, binding = 0) readonly buffer Parts { vec4 parts[]; };
@@ -16,13 +17,10 @@ layout(push_constant) uniform Push {
   uint part_count;
   uint quads;  // per pixel
   uint channels;
-  float activation_p;
-  float activation_q;
-  float last_p;
-  float last_q;
+  EpilogueParameters parameters;
 };
 
-#include "conv_finish.glsl"
+#include "conv_epilogue.glsl"
 
 void main() {
   uint id = line_index();
@@ -34,5 +32,5 @@ void main() {
     sum += parts[part * count + id];
   }
   uint quad = first + id;
-  y4[quad] = STORAGE4(finished(sum, finish_of(quad % quads * 4, channels), residual_of(quad)));
+  y4[quad] = STORAGE4(with_epilogue(sum, quad_operands(quad % quads * 4, channels), residual_of(quad)));
 }

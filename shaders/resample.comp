@@ -1,16 +1,31 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #pragma variants plain: ; half: HALF
-// Nearest and bilinear resampling of planes. One invocation = one element of the target.
+// Nearest and bilinear resampling of planes. One invocation = one element of the target, whose rows
+// are those of the whole target from first_row on; the source begins at its row source_row.
 #include "workgroup.glsl"
 #include "element.glsl"
-#define PLANES_EXTRA int height_in; int width_in; float scale_y; float scale_x;
 #include "planes.glsl"
 
+layout(push_constant) uniform Push {
+  Planes planes;
+  int height_in;
+  int width_in;
+  float scale_y;
+  float scale_x;
+  int first_row;
+  int source_row;
+};
+
+#include "plane_elements.glsl"
+
+#pragma types SOURCE: Element; TARGET: Element; KIND: Kind
 layout(constant_id = 4) const uint SOURCE = 0;
 layout(constant_id = 5) const uint TARGET = 0;
+#pragma enum Kind
 const uint NEAREST = 0u;
 const uint BILINEAR = 1u;
+// The corners of source and target coincide.
 const uint BILINEAR_CORNERS = 2u;
 layout(constant_id = 6) const uint KIND = 0;
 
@@ -28,7 +43,7 @@ float position(const int i, const float scale) {
 }
 
 int element_at(const int plane, const int y, const int x) {
-  return plane + y * source_strides[2] + x * source_strides[3];
+  return plane + (y - source_row) * planes.source.strides[2] + x * planes.source.strides[3];
 }
 
 float element(const int plane, const int y, const int x) {
@@ -37,12 +52,12 @@ float element(const int plane, const int y, const int x) {
 
 void main() {
   uint i = line_index();
-  if (i >= count) {
+  if (i >= planes.count) {
     return;
   }
   ivec4 at = plane_element(i);
   int plane = source_plane(at);
-  float y = position(at.z, scale_y);
+  float y = position(at.z + first_row, scale_y);
   float x = position(at.w, scale_x);
   int y0 = min(int(floor(y)), height_in - 1);
   int x0 = min(int(floor(x)), width_in - 1);

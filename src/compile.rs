@@ -5,6 +5,7 @@ pub mod load;
 pub mod passes;
 mod program;
 pub mod state;
+mod written;
 
 pub use bounds::bound_shapes;
 pub use program::compile;

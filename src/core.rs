@@ -1,6 +1,7 @@
 //! Programs as plain data, before operators give them meaning and after: what is read from bytes,
 //! what a device can do, what a caller chose, and what a GPU run is made of. No Vulkan.
 
+pub mod broadcast;
 pub mod constant;
 pub mod constraints;
 pub mod conv;
@@ -8,6 +9,7 @@ pub mod device;
 pub mod graph;
 pub mod ids;
 pub mod image;
+pub mod kernels;
 pub mod memory;
 pub mod options;
 pub mod parse;
@@ -15,3 +17,5 @@ pub mod program;
 pub mod shader;
 pub mod strided;
 pub mod tensor;
+pub mod valid;
+pub mod words;

@@ -1,230 +1,176 @@
-//! The crate's layers as a table: which module may mention which others. It scans text, so it is a
-//! tripwire and not a proof.
+//! The crate's layers, kept: which folder may import which others, that no files import one another
+//! in a circle, where operators' names and `unsafe` may stand, and how long a file may be. It reads the source as text.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+#[path = "layering/imports.rs"]
+mod imports;
 
-/// A module with everything under it, and what it may mention of the crate: modules, or single
-/// items of them.
+use etvk::ops::table;
+use imports::{circles, Source};
+use std::path::Path;
+
+/// A folder with everything under it, and what it may import of the crate: folders, or single files.
+/// Each permit is used: one that nothing uses any more is an error, so that the table stays true.
 const LAYERS: &[(&str, &[&str])] = &[
-    // Plain data, and what is computed from it alone.
-    ("error", &[]),
-    ("log_sink", &["error"]),
-    ("shader", &[]),
-    ("options", &["error", "log_sink", "tensor"]),
-    ("tensor", &["error", "program::BufferId"]),
-    ("graph", &["error", "tensor"]),
-    ("parallel", &[]),
-    ("constant", &["error", "graph", "parallel", "tensor"]),
-    ("strided", &["error", "tensor"]),
+    ("base", &[]),
+    ("core", &["base"]),
+    ("ops::support", &["base", "core"]),
+    ("ops", &["base", "core", "ops::support"]),
+    ("compile", &["base", "core", "ops"]),
+    // Vulkan sees programs and plans, no operators and no graphs.
     (
-        "program",
-        &["constant", "graph", "ops::conv2d", "shader", "tensor"],
-    ),
-    ("memory", &["error", "program", "tensor"]),
-    // The pure core.
-    ("parse", &["error", "graph", "tensor"]),
-    ("state", &["error", "graph", "tensor"]),
-    ("passes", &["constant", "error", "graph", "ops", "tensor"]),
-    (
-        "builder",
+        "shell::vk",
         &[
-            "compile::InputShape",
-            "constant",
-            "error",
-            "graph",
-            "ops::conv2d",
-            "ops::copy",
-            "options",
-            "program",
-            "shader",
-            "tensor",
+            "base",
+            "core::constant",
+            "core::device",
+            "core::image",
+            "core::memory",
+            "core::options",
+            "core::program",
+            "core::shader",
+            "core::tensor",
+            "core::valid",
         ],
     ),
+    ("shell::delegate", &["base", "compile", "core", "shell::vk"]),
     (
-        "ops",
-        &[
-            "builder", "constant", "error", "graph", "ops", "options", "program", "shader",
-            "strided", "tensor",
-        ],
-    ),
-    (
-        "compile",
-        &[
-            "builder", "error", "graph", "ops", "options", "program", "tensor",
-        ],
-    ),
-    // The shell: no operators, and of graphs only where the bytes of constants are.
-    (
-        "vk",
-        &[
-            "constant",
-            "error",
-            "graph::ConstantSource",
-            "memory",
-            "options",
-            "parallel::Workers",
-            "program",
-            "shader",
-            "tensor",
-        ],
-    ),
-    (
-        "delegate",
-        &[
-            "compile",
-            "constant",
-            "error",
-            "graph",
-            "memory",
-            "ops::conv2d",
-            "options",
-            "parallel",
-            "parse",
-            "passes",
-            "program",
-            "state",
-            "tensor",
-            "vk",
-        ],
-    ),
-    (
-        "ffi",
-        &[
-            "compile::InputShape",
-            "constant",
-            "delegate",
-            "error",
-            "graph::ConstantSource",
-            "log_sink",
-            "ops::conv2d",
-            "options",
-            "program",
-            "tensor",
-            "vk",
-        ],
+        "shell::ffi",
+        &["base", "core", "shell::delegate", "shell::vk"],
     ),
 ];
 
-/// Where `unsafe` may stand.
-const UNSAFE: &[&str] = &["vk", "ffi"];
+/// Where `unsafe` may stand; `core::parse` and `shell` only say where it is allowed.
+const UNSAFE: &[&str] = &["shell::vk", "shell::ffi"];
 
 /// Lines of a source file; beyond, it becomes a folder.
 const MAX_LINES: usize = 500;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+/// Imports that are counted at least, so that a reader which sees none fails.
+const MIN_IMPORTS: usize = 300;
+
+fn sources() -> Vec<Source> {
+    let sources = imports::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let count: usize = sources.iter().map(|source| source.imports.len()).sum();
+    assert!(count >= MIN_IMPORTS, "{count} imports: what is read?");
+    sources
 }
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("readable") {
-        let path = entry.expect("readable").path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            found.push(path);
-        }
-    }
-}
-
-/// Every source file: its top module, its name for messages, its text.
-fn files() -> Vec<(String, String, String)> {
-    let mut paths = Vec::new();
-    sources(&root(), &mut paths);
-    paths.sort();
-    assert!(paths.len() > 20, "the sources are not where they were");
-    let read = |path: &PathBuf| {
-        let name = path.strip_prefix(root()).expect("inside");
-        let first = name.components().next().expect("a name").as_os_str();
-        let module = first.to_string_lossy().trim_end_matches(".rs").to_owned();
-        let text = fs::read_to_string(path).expect("UTF-8");
-        (module, name.display().to_string(), text)
-    };
-    paths.iter().map(read).collect()
-}
-
-/// `text` without comments and without unit tests, which may use anything.
-fn code(text: &str) -> String {
-    let end = text
-        .find("\n#[cfg(test)]\nmod tests {")
-        .unwrap_or(text.len());
-    text[..end].lines().map(|line| bare(line) + "\n").collect()
-}
-
-/// `line` without strings and without the comment at its end.
-fn bare(line: &str) -> String {
-    let outside: Vec<&str> = line.split('"').step_by(2).collect();
-    outside.join("").split("//").next().unwrap_or("").to_owned()
-}
-
-/// Paths after each `crate::`, with `{a, b::c}` spelled out.
-fn mentions(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for rest in text.split("crate::").skip(1) {
-        let end = rest
-            .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
-            .unwrap_or(rest.len());
-        let path = rest[..end].trim_end_matches(':');
-        match rest[end..]
-            .strip_prefix('{')
-            .filter(|_| rest[..end].ends_with("::") || end == 0)
-        {
-            Some(list) => {
-                let list = &list[..list.find('}').unwrap_or(list.len())];
-                for item in list
-                    .split(',')
-                    .map(str::trim)
-                    .filter(|item| !item.is_empty())
-                {
-                    found.push(
-                        format!("{path}::{item}")
-                            .trim_start_matches("::")
-                            .to_owned(),
-                    );
-                }
-            }
-            None => found.push(path.to_owned()),
-        }
-    }
-    found
-}
-
-fn allowed(path: &str, list: &[&str]) -> bool {
-    list.iter()
-        .any(|entry| path == *entry || path.starts_with(&format!("{entry}::")))
+/// Whether `module` is `folder` or under it.
+fn within(module: &str, folder: &str) -> bool {
+    module == folder
+        || module
+            .strip_prefix(folder)
+            .is_some_and(|rest| rest.starts_with("::"))
 }
 
 #[test]
-fn modules_mention_only_what_is_below_them() {
-    let mut wrong = Vec::new();
-    for (module, name, text) in files() {
-        if module == "lib" || name.ends_with("tests.rs") {
+fn folders_import_only_what_is_below_them() {
+    let (mut wrong, mut used) = (Vec::new(), Vec::new());
+    for source in sources() {
+        if source.only_declares() {
             continue;
         }
-        let Some((_, list)) = LAYERS.iter().find(|(layer, _)| *layer == module) else {
-            wrong.push(format!("{name}: module {module} is not in the table"));
+        // The innermost folder of the table decides.
+        let layer = LAYERS
+            .iter()
+            .filter(|(layer, _)| within(&source.module, layer));
+        let Some((layer, permits)) = layer.max_by_key(|(layer, _)| layer.len()) else {
+            wrong.push(format!("{} is in no layer", source.file));
             continue;
         };
-        for path in mentions(&code(&text)) {
-            if !allowed(&path, list) && !allowed(&path, &[module.as_str()]) {
-                wrong.push(format!("{name} mentions crate::{path}"));
+        for target in &source.imports {
+            let permit = permits.iter().find(|permit| within(target, permit));
+            match permit {
+                Some(permit) => used.push((*layer, *permit)),
+                None if within(target, layer) => {}
+                None => wrong.push(format!("{} imports {target}", source.file)),
             }
+        }
+    }
+    for (layer, permits) in LAYERS {
+        for permit in permits
+            .iter()
+            .filter(|permit| !used.contains(&(layer, permit)))
+        {
+            wrong.push(format!(
+                "{layer} imports nothing of {permit}: the permit goes"
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
+fn no_files_import_one_another() {
+    let circles = circles(&sources());
+    assert!(circles.is_empty(), "files in circles: {circles:#?}");
+}
+
+/// Whether `module` is an operator's, with the name of the operator's file.
+fn operator(module: &str) -> Option<&str> {
+    let inside = module.strip_prefix("ops::")?;
+    let name = inside.split("::").next()?;
+    (!["support", "table"].contains(&name)).then_some(name)
+}
+
+#[test]
+fn operators_import_no_other_operator() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let Some(own) = operator(&source.module) else {
+            continue;
+        };
+        let others = source.imports.iter().filter_map(|to| operator(to));
+        wrong.extend(
+            others
+                .filter(|other| *other != own)
+                .map(|other| format!("{} imports {other}", source.file)),
+        );
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Passes, bounds, mutable buffers and everything else ask the operator what a call is.
+#[test]
+fn only_operators_know_names() {
+    const NAMESPACES: &[&str] = &[
+        "aten.",
+        "dim_order_ops.",
+        "et_vk.",
+        "etvk.",
+        "quantized_decomposed.",
+    ];
+    let (mut names, mut wrong) = (0, Vec::new());
+    for source in sources() {
+        for text in imports::strings(&source.text) {
+            let known = table::find(&text).is_some();
+            if !known && !NAMESPACES.iter().any(|start| text.contains(start)) {
+                continue;
+            }
+            match operator(&source.module) {
+                Some(_) => names += 1,
+                None => wrong.push(format!("{}: {text:?}", source.file)),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(names > 100, "{names} names: what is read?");
+}
+
+#[test]
 fn unsafe_stays_in_the_shell() {
     let mut wrong = Vec::new();
-    for (module, name, text) in files() {
+    for source in sources() {
         let word = |line: &str| {
             line.split(|c: char| !(c.is_alphanumeric() || c == '_'))
                 .any(|word| word == "unsafe")
         };
-        for (number, line) in text.lines().enumerate() {
-            if word(&bare(line)) && !UNSAFE.contains(&module.as_str()) {
-                wrong.push(format!("{name}:{}", number + 1));
+        if UNSAFE.iter().any(|layer| within(&source.module, layer)) {
+            continue;
+        }
+        for (number, line) in source.text.lines().enumerate() {
+            if word(&imports::bare(line)) {
+                wrong.push(format!("{}:{}", source.file, number + 1));
             }
         }
     }
@@ -233,35 +179,18 @@ fn unsafe_stays_in_the_shell() {
 
 #[test]
 fn files_stay_readable() {
-    for (_, name, text) in files() {
-        let lines = text.lines().count();
-        assert!(
-            lines <= MAX_LINES,
-            "{name} has {lines} lines, at most {MAX_LINES} are readable"
-        );
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut long = Vec::new();
+    for folder in ["src", "tests", "shaders", "cpp_harness"] {
+        for (file, text) in imports::files(&root.join(folder)) {
+            let lines = text.lines().count();
+            if lines > MAX_LINES {
+                long.push(format!("{folder}/{file} has {lines} lines"));
+            }
+        }
     }
-}
-
-#[test]
-fn the_wire_trips() {
-    let text = "use crate::base::error::{Error, Result};\nuse crate::{vk, graph::Graph};\nlet x = crate::ops::copy::emit();";
-    let found = mentions(text);
-    assert_eq!(
-        found,
-        [
-            "error::Error",
-            "error::Result",
-            "vk",
-            "graph::Graph",
-            "ops::copy::emit"
-        ]
-    );
-    assert!(allowed("ops::conv2d::ConvReport", &["ops::conv2d"]));
-    assert!(!allowed("ops::conv2d_other", &["ops::conv2d"]));
-    assert!(!allowed("graph::Graph", &["graph::ConstantSource"]));
     assert!(
-        code("a // crate::shell::vk\n#[cfg(test)]\nmod tests {\ncrate::ffi")
-            .find("crate")
-            .is_none()
+        long.is_empty(),
+        "at most {MAX_LINES} are readable: {long:#?}"
     );
 }

@@ -3,7 +3,9 @@
 
 use etvk::core::options;
 use etvk::ops::table;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// `text` with what stands between the markers of `name` replaced by `table`.
 fn with_table(text: &str, name: &str, table: &str) -> String {
@@ -27,18 +29,26 @@ fn option_rows() -> String {
     table
 }
 
+/// A row per file. Names that only passes give are nobody's to export.
 fn operator_rows() -> String {
-    let mut rows: Vec<String> = table::OPS
-        .iter()
-        .map(|entry| {
-            let mut names: Vec<&str> = entry.names.to_vec();
-            names.sort_unstable();
-            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            format!("| {} |\n", names.join(" "))
-        })
-        .collect();
-    rows.sort();
-    format!("| operators |\n|--|\n{}", rows.concat())
+    let mut files: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for entry in table::OPS {
+        let module = (entry.type_name)().strip_prefix("etvk::ops::");
+        let file = module.and_then(|module| module.split("::").next());
+        let names = files.entry(file.expect("a module")).or_default();
+        names.extend(entry.names);
+    }
+    let mut rows = String::from("| file | operators |\n|--|--|\n");
+    for (file, names) in files {
+        let path = format!("src/ops/{file}.rs");
+        assert!(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(&path).exists(),
+            "{path}"
+        );
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        writeln!(rows, "| `{file}` | {} |", names.join(" ")).expect("string");
+    }
+    rows
 }
 
 #[test]

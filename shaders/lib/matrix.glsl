@@ -1,6 +1,21 @@
 // For kernels on matrix units: matrices of 16x16, 16-bit operands and 32-bit sums, of a subgroup of 32.
-const uint SIDE = 16;
-#define Sums coopmat<float, gl_ScopeSubgroup, SIDE, SIDE, gl_MatrixUseAccumulator>
+const uint MATRIX_SIDE = 16;
+const uint MATRIX_SUBGROUP = 32;
+
+#ifdef EMULATED
+#include "matrix_emulated.glsl"
+#else
+#define Left coopmat<float16_t, gl_ScopeSubgroup, MATRIX_SIDE, MATRIX_SIDE, gl_MatrixUseA>
+#define Right coopmat<float16_t, gl_ScopeSubgroup, MATRIX_SIDE, MATRIX_SIDE, gl_MatrixUseB>
+#define Sums coopmat<float, gl_ScopeSubgroup, MATRIX_SIDE, MATRIX_SIDE, gl_MatrixUseAccumulator>
+#define ROW_MAJOR gl_CooperativeMatrixLayoutRowMajor
+#define SUBGROUP gl_SubgroupID
+#define LANE gl_SubgroupInvocationID
+// Shared memory that one invocation of a subgroup wrote is there for the others.
+#define subgroup_barrier()                                                                \
+  controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, \
+                 gl_SemanticsAcquireRelease)
+#endif
 
 // `count` as drivers cannot know it: some unroll every loop whose length they know, whatever they
 // are told, and code that a workgroup runs once takes longer to load than to run. On an H100 128

@@ -2,7 +2,8 @@
 //! Pure: named data, what is known of the device, and the caller's choices are its only other inputs.
 
 use super::bounds::bound_shapes;
-use super::program::compile;
+use super::program::{compile, entries};
+use super::written::declared;
 use super::{passes, state};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::core::constant::ConstantData;
@@ -13,6 +14,7 @@ use crate::core::memory::{plan_memory, plan_memory_within, MemoryPlan};
 use crate::core::options::Options;
 use crate::core::parse::parse;
 use crate::core::program::Program;
+use crate::ops::table;
 use std::borrow::Cow;
 
 /// Constants of a blob: inline ones from its bytes, named ones from the host.
@@ -104,7 +106,9 @@ pub fn plan_graph(
     constraints: Constraints,
     images: &dyn ImageSizes,
 ) -> Result<(Loaded, Planned)> {
-    let graph = state::separate(graph)?;
+    // All that is unknown is said at once, before anything else is refused.
+    entries(&graph, table::find_exported)?;
+    let graph = state::separate(declared(graph)?)?;
     let passed = |graph| match constraints.graph_passes {
         true => passes::run(graph, data),
         false => Ok(graph),

@@ -13,9 +13,9 @@ pub use kept::{divided, keep, offer};
 use crate::base::error::{Error, Result};
 use crate::core::graph::{ConstantId, Graph, Node, State, Value, ValueId};
 use crate::core::tensor::DType;
+use crate::ops::support::Args;
+use crate::ops::table;
 use std::collections::{HashMap, HashSet};
-
-const PREPACK: &str = "et_vk.prepack.default";
 
 /// A constant that is written.
 struct Buffer {
@@ -35,51 +35,27 @@ enum Contents {
     New,
 }
 
+/// Values that have several names: what a buffer holds before the run, and after each write so far.
+struct Names {
+    buffers: HashMap<ValueId, Buffer>,
+    /// What a read of the buffer reads now.
+    now: HashMap<ValueId, ValueId>,
+    /// What was written last.
+    after: HashMap<ValueId, ValueId>,
+}
+
 /// `graph` with its mutable buffers as [`Graph::states`].
 pub fn separate(mut graph: Graph) -> Result<Graph> {
     check_returned(&graph)?;
-    let buffers = mutated(&graph)?;
-    if buffers.is_empty() {
-        return Ok(graph);
-    }
-    // What each buffer is called after the writes so far. The constant itself, where a node that
-    // unpacks constants on its own reads it, is always the old contents.
-    let mut now: HashMap<ValueId, ValueId> = HashMap::new();
-    for (&id, buffer) in &buffers {
-        now.insert(buffer.raw, id);
-        now.insert(id, id);
-    }
-    let mut after: HashMap<ValueId, ValueId> = HashMap::new();
-    let nodes = std::mem::take(&mut graph.nodes);
-    for mut node in nodes {
-        if unpacks(&graph, &node).is_some_and(|(_, out)| buffers.contains_key(&out)) {
-            continue;
+    let mut names = Names::new(mutated(&graph)?);
+    for mut node in std::mem::take(&mut graph.nodes) {
+        let unpacked = unpacks(&graph, &node).map(|(_, out)| out);
+        if unpacked.is_none_or(|out| !names.buffers.contains_key(&out)) {
+            names.rename(&mut graph, &mut node)?;
+            graph.nodes.push(node);
         }
-        let Some(out) = node.args.pop() else {
-            continue;
-        };
-        for id in &mut node.args {
-            *id = renamed(&mut graph, *id, &now)?;
-        }
-        if matches!(graph.value(out)?, Value::List(members) if members.iter().any(|m| buffers.contains_key(m)))
-        {
-            return Err(Error::unsupported("a mutable buffer among several results"));
-        }
-        node.args.push(match buffers.get(&out) {
-            Some(buffer) => {
-                let mut spec = graph.tensor(out)?.clone();
-                spec.constant = None;
-                let written = add(&mut graph, Value::Tensor(spec))?;
-                after.insert(out, written);
-                if buffer.late == Contents::New {
-                    now.insert(out, written);
-                }
-                written
-            }
-            None => out,
-        });
-        graph.nodes.push(node);
     }
+    let Names { buffers, after, .. } = names;
     for id in &mut graph.outputs {
         *id = after.get(id).copied().unwrap_or(*id);
     }
@@ -100,6 +76,64 @@ pub fn separate(mut graph: Graph) -> Result<Graph> {
     }
     graph.states = states;
     Ok(graph)
+}
+
+impl Names {
+    fn new(buffers: HashMap<ValueId, Buffer>) -> Self {
+        // The constant itself, where a node that unpacks constants on its own reads it, is always the
+        // old contents.
+        let both = buffers
+            .iter()
+            .flat_map(|(&id, buffer)| [(buffer.raw, id), (id, id)]);
+        Self {
+            now: both.collect(),
+            after: HashMap::new(),
+            buffers,
+        }
+    }
+
+    /// Gives what `node` reads the names that it has now, and what it writes new ones.
+    fn rename(&mut self, graph: &mut Graph, node: &mut Node) -> Result<()> {
+        for id in node.operands_mut() {
+            *id = renamed(graph, *id, &self.now)?;
+        }
+        let Some(out) = node.output() else {
+            return Ok(());
+        };
+        if matches!(graph.value(out)?, Value::List(members) if members.iter().any(|m| self.buffers.contains_key(m)))
+        {
+            return Err(Error::unsupported("a mutable buffer among several results"));
+        }
+        if self.buffers.contains_key(&out) {
+            node.set_output(self.write(graph, out)?);
+        }
+        for id in &mut node.written {
+            if !self.buffers.contains_key(id) {
+                return Err(Error::unsupported(format!(
+                    "node {} ({}) writes its operand {id}, which is no mutable buffer",
+                    node.id, node.op
+                )));
+            }
+            *id = self.write(graph, *id)?;
+        }
+        Ok(())
+    }
+
+    /// The name of what a node writes to the buffer `id`.
+    fn write(&mut self, graph: &mut Graph, id: ValueId) -> Result<ValueId> {
+        let mut spec = graph.tensor(id)?.clone();
+        spec.constant = None;
+        let written = add(graph, Value::Tensor(spec))?;
+        self.after.insert(id, written);
+        if self
+            .buffers
+            .get(&id)
+            .is_some_and(|b| b.late == Contents::New)
+        {
+            self.now.insert(id, written);
+        }
+        Ok(written)
+    }
 }
 
 /// Refuses what a program that returns a buffer's old contents is serialized as: the exporter
@@ -130,11 +164,9 @@ fn check_returned(graph: &Graph) -> Result<()> {
 
 /// The constant that `node` unpacks, as a value, and where to.
 fn unpacks(graph: &Graph, node: &Node) -> Option<(ValueId, ValueId)> {
-    let &[from, out] = node.args.as_slice() else {
-        return None;
-    };
+    let from = (table::find(&node.op)?.unpacks)(&Args::of_any_size(graph, node))?;
     let constant = graph.tensor(from).ok()?.constant.is_some();
-    (node.op == PREPACK && constant).then_some((from, out))
+    constant.then_some((from, node.output()?))
 }
 
 /// Values that stand for a constant and are written by a node.
@@ -163,14 +195,18 @@ fn mutated(graph: &Graph) -> Result<HashMap<ValueId, Buffer>> {
             };
             if let (Some(constant), false) = (spec.constant, found.contains_key(&id)) {
                 let readers = readers.get(&id).map_or(&[][..], Vec::as_slice);
-                let late = late_reads(readers, index, id != raw).ok_or_else(|| {
+                // Nobody means the old contents of what a call declares to change.
+                let declared = node.written.contains(&id).then_some(Contents::New);
+                let late = declared.or_else(|| late_reads(readers, index, id != raw));
+                let late = late.ok_or_else(|| {
                     Error::unsupported(format!(
                         "{node} writes the mutable buffer {id}, and it cannot be told whether \
                          later nodes read the old or the new contents: export without \
                          alias_buffer_mutations, where no two constants have the buffer's type"
                     ))
                 })?;
-                if late == Contents::New && readers.last().is_some_and(|&last| last > index) {
+                let told = declared.is_none() && late == Contents::New;
+                if told && readers.last().is_some_and(|&last| last > index) {
                     log::warn!("the mutable buffer {id} is read after {node}: as what it wrote");
                 }
                 let buffer = Buffer {
@@ -227,6 +263,8 @@ fn add(graph: &mut Graph, value: Value) -> Result<ValueId> {
 mod tests {
     use super::*;
     use crate::core::graph::TensorSpec;
+
+    const PREPACK: &str = "et_vk.prepack.default";
 
     fn tensor(constant: Option<u32>) -> Value {
         Value::Tensor(TensorSpec {

@@ -86,7 +86,7 @@ impl Value {
 
 /// A step that a pass moved behind another node's result. See `passes::epilogue`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Fused {
+pub enum Step {
     /// `min(max(x, low), high)`.
     Clamp {
         /// Lower bound, perhaps negative infinity.
@@ -121,7 +121,12 @@ pub enum Fused {
     },
 }
 
-/// One operator call. `args` follow the operator's schema; the output comes last.
+/// One operator call.
+///
+/// By the format's convention arguments follow the operator's schema and the output comes last; of
+/// several outputs, a list of them does. [`Node::operands`] and [`Node::output`] say so, and nothing
+/// else counts on it. What a call writes besides, into its operands, only its operator knows:
+/// [`Node::written`] says it once `compile` has asked.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Node {
     /// Identifier that the exporter gave, as its debug maps know it.
@@ -130,8 +135,38 @@ pub struct Node {
     pub op: String,
     /// Arguments, output last.
     pub args: Vec<ValueId>,
+    /// Operands that the call writes too, as values after the call, in the order in which the
+    /// operator declares them.
+    pub written: Vec<ValueId>,
     /// Steps on the result, in order; only passes put them here.
-    pub fused: Vec<Fused>,
+    pub epilogue: Vec<Step>,
+}
+
+impl Node {
+    /// The arguments without the output.
+    pub fn operands(&self) -> &[ValueId] {
+        self.args.split_last().map_or(&[], |(_, operands)| operands)
+    }
+
+    /// The same, to be changed.
+    pub fn operands_mut(&mut self) -> &mut [ValueId] {
+        self.args
+            .split_last_mut()
+            .map_or(&mut [], |(_, operands)| operands)
+    }
+
+    /// The output, or the list of all outputs; `None` where there is no argument at all.
+    pub fn output(&self) -> Option<ValueId> {
+        self.args.last().copied()
+    }
+
+    /// Makes `output` what the call writes.
+    pub fn set_output(&mut self, output: ValueId) {
+        match self.args.last_mut() {
+            Some(last) => *last = output,
+            None => self.args.push(output),
+        }
+    }
 }
 
 impl fmt::Display for Node {
@@ -200,32 +235,35 @@ impl Graph {
             .ok_or_else(|| Error::blob(format!("value {id} does not exist")))
     }
 
-    /// Every value that `node` reads: arguments but the output, members of lists, fused operands.
+    /// Every value that `node` reads: operands, members of lists, operands of steps.
     pub fn reads(&self, node: &Node) -> Vec<ValueId> {
-        let inputs = node.args.len().saturating_sub(1);
-        let mut ids = Vec::with_capacity(inputs);
-        for &id in &node.args[..inputs] {
-            match self.value(id) {
-                Ok(Value::List(members)) => ids.extend(members),
-                _ => ids.push(id),
-            }
+        let mut ids = Vec::with_capacity(node.args.len());
+        for &id in node.operands() {
+            self.extend_with(&mut ids, id);
         }
-        ids.extend(node.fused.iter().filter_map(|step| match *step {
-            Fused::Prelu { slope } => Some(slope),
-            Fused::Add { other } => Some(other),
+        ids.extend(node.epilogue.iter().filter_map(|step| match *step {
+            Step::Prelu { slope } => Some(slope),
+            Step::Add { other } => Some(other),
             _ => None,
         }));
         ids
     }
 
-    /// Every value that `node` writes.
+    /// Every value that `node` writes: its outputs, and the operands that it changes.
     pub fn writes(&self, node: &Node) -> Vec<ValueId> {
-        match node.args.last() {
-            Some(&id) => match self.value(id) {
-                Ok(Value::List(members)) => members.clone(),
-                _ => vec![id],
-            },
-            None => Vec::new(),
+        let mut ids = Vec::with_capacity(1 + node.written.len());
+        if let Some(output) = node.output() {
+            self.extend_with(&mut ids, output);
+        }
+        ids.extend(&node.written);
+        ids
+    }
+
+    /// `ids` with `id`, or with its members where it is a list.
+    fn extend_with(&self, ids: &mut Vec<ValueId>, id: ValueId) {
+        match self.value(id) {
+            Ok(Value::List(members)) => ids.extend(members),
+            _ => ids.push(id),
         }
     }
 

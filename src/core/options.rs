@@ -87,6 +87,8 @@ pub struct Options {
     pub validation: bool,
     /// Whether each dispatch is timed on the GPU.
     pub profile: Profile,
+    /// Whether memory that a run must write before it reads is filled with NaN before each run.
+    pub poison: bool,
     /// The file that keeps compiled pipelines from one process to the next, if any.
     pub pipeline_cache: Option<PathBuf>,
     /// Print log records to stderr, for the whole process; `None` leaves it as it is.
@@ -112,6 +114,7 @@ impl Default for Options {
             graph_passes: true,
             validation: false,
             profile: Profile::Off,
+            poison: false,
             pipeline_cache: None,
             log: None,
         }
@@ -285,11 +288,22 @@ pub static KEYS: &[OptionKey] = &[
         },
     },
     OptionKey {
+        name: "poison",
+        allowed: "0 or 1",
+        doc: "fill device memory that a run must write before it reads with NaN before each run, to \
+              find kernels that leave elements unwritten (0)",
+        parse: |options, value| {
+            options.poison = flag(value)?;
+            Some(())
+        },
+    },
+    OptionKey {
         name: "pipeline_cache",
         allowed: "a file's path, or nothing",
         doc:
             "keep compiled pipelines in this file: read and written when a program is loaded, and \
-              replaced when it is of another device, driver or version (none)",
+              replaced when it is a cache of another device, driver or version; any other file \
+              stays as it is (none)",
         parse: |options, value| {
             options.pipeline_cache = (!value.is_empty()).then(|| value.into());
             Some(())

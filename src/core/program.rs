@@ -30,6 +30,14 @@ pub enum BufferKind {
     Input(usize),
     /// Host-visible staging of output `i`; read by the host after each run.
     Output(usize),
+    /// Bytes of another buffer, which is no part itself, from `offset_bytes` on (a multiple of the
+    /// device's descriptor alignment): what kernels bind where a device cannot show all of it.
+    Part {
+        /// The buffer.
+        of: BufferId,
+        /// The first byte.
+        offset_bytes: u64,
+    },
 }
 
 impl BufferKind {
@@ -157,11 +165,20 @@ impl Program {
         &self.buffers[id.0 as usize]
     }
 
+    /// The buffer whose memory `id` shows, and the first byte of `id` there: itself from 0 unless it
+    /// is a part.
+    pub fn root(&self, id: BufferId) -> (BufferId, u64) {
+        match self.buffer(id).kind {
+            BufferKind::Part { of, offset_bytes } => (of, offset_bytes),
+            _ => (id, 0),
+        }
+    }
+
     /// Whether `dispatch` only copies between the host's layout and the device's: inputs are read by
     /// such copies alone, and outputs are copied where no node's kernel writes them.
     pub fn at_edge(&self, dispatch: &Dispatch) -> bool {
         let mut kinds = dispatch.bindings.iter();
-        kinds.any(|bind| match self.buffer(bind.buffer).kind {
+        kinds.any(|bind| match self.buffer(self.root(bind.buffer).0).kind {
             BufferKind::Input(_) => true,
             BufferKind::Output(_) => dispatch.node.is_none(),
             _ => false,

@@ -3,6 +3,7 @@
 //! `plan` chooses the algorithm, `lower` obeys it, `weights` says what the kernels read.
 
 mod lower;
+mod pieces;
 pub mod plan;
 mod tile;
 mod weights;
@@ -11,12 +12,14 @@ pub use plan::plan_conv2d;
 
 use crate::base::error::{Error, Result};
 use crate::core::conv::{ConvGeometry, WeightSource};
-use crate::core::graph::{Fused, ValueId};
+use crate::core::graph::{Step, ValueId};
 use crate::ops::support::builder::ProgramBuilder;
-use crate::ops::support::gemm::Steps;
-use crate::ops::support::{Args, Epilogue, Op};
+use crate::ops::support::gemm::Epilogue;
+use crate::ops::support::pieces::Pieces;
+use crate::ops::support::{Args, Op};
 
 /// A call of `aten.convolution` or `et_vk.conv_with_clamp`.
+#[derive(Clone)]
 pub struct Conv2d {
     input: ValueId,
     weight: ValueId,
@@ -28,7 +31,9 @@ pub struct Conv2d {
     output_padding: [u32; 2],
     transposed: bool,
     groups: u32,
-    steps: Steps,
+    /// Output height and width where the call is a piece of a larger one.
+    given: [Option<u32>; 2],
+    epilogue: Epilogue,
 }
 
 impl Op for Conv2d {
@@ -37,8 +42,6 @@ impl Op for Conv2d {
         "et_vk.conv_with_clamp.default",
         "et_vk.conv2d_gemm.default",
     ];
-    const EPILOGUE: Epilogue = Epilogue::Full;
-
     fn parse(args: &Args<'_>) -> Result<Self> {
         let clamps = args.op().contains("clamp");
         args.expect_len(if clamps { 12 } else { 10 })?;
@@ -66,9 +69,13 @@ impl Op for Conv2d {
             // Without transposition PyTorch ignores it.
             output_padding: if transposed { pair(7, 0)? } else { [0, 0] },
             transposed,
+            given: [None; 2],
             groups: u32::try_from(groups)
                 .map_err(|_| Error::blob(format!("argument 8 is {groups} groups")))?,
-            steps: Steps::new(if clamps { Some(clamp(args)?) } else { None }, args.fused())?,
+            epilogue: Epilogue::new(
+                if clamps { Some(clamp(args)?) } else { None },
+                args.epilogue(),
+            )?,
         })
     }
 
@@ -85,16 +92,24 @@ impl Op for Conv2d {
         let plan = plan_conv2d(&geometry, weight, element, constraints, images)?;
         self.lower_as(&geometry, &plan, program)
     }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        self.in_pieces(program)
+    }
+
+    fn accepts(&self, step: Step) -> bool {
+        self.epilogue.with(step).is_some()
+    }
 }
 
 /// Bounds may be integers, absent, or f64's maximum for none: that saturates to infinity.
-fn clamp(args: &Args<'_>) -> Result<Fused> {
+fn clamp(args: &Args<'_>) -> Result<Step> {
     let bound = |i, none: f32| match args.optional_number(i)? {
         Some(x) if x.is_nan() => Err(Error::unsupported(format!("argument {i} is NaN"))),
         Some(x) => Ok(x as f32),
         None => Ok(none),
     };
-    Ok(Fused::Clamp {
+    Ok(Step::Clamp {
         low: bound(9, f32::NEG_INFINITY)?,
         high: bound(10, f32::INFINITY)?,
     })
@@ -158,6 +173,7 @@ impl Conv2d {
             output_padding: self.output_padding,
             groups: self.groups,
             transposed: self.transposed,
+            given: self.given,
         })
     }
 }

@@ -3,17 +3,23 @@
 use crate::base::error::Result;
 use crate::core::graph::ValueId;
 use crate::ops::support::builder::{dense_layout, ProgramBuilder, Want};
+use crate::ops::support::pieces::{pointwise, Pieces, Whole};
 use crate::ops::support::{Args, Op};
 
+/// The name under which constants of the program are made readable.
+const PREPACK: &str = "et_vk.prepack.default";
+
 /// The same values in another tensor, perhaps of another type.
+#[derive(Clone)]
 pub struct Copy {
+    is_prepack: bool,
     input: ValueId,
     output: ValueId,
 }
 
 impl Op for Copy {
     const NAMES: &'static [&'static str] = &[
-        "et_vk.prepack.default",
+        PREPACK,
         "aten.clone.default",
         "aten.alias_copy.default",
         "aten.detach_copy.default",
@@ -24,6 +30,7 @@ impl Op for Copy {
 
     fn parse(args: &Args<'_>) -> Result<Self> {
         Ok(Self {
+            is_prepack: args.op() == PREPACK,
             input: args.tensor(0)?,
             output: args.output()?,
         })
@@ -42,5 +49,23 @@ impl Op for Copy {
         let dims = source.dims.clone();
         let target = program.output_any(self.output, &dims, dense_layout(&source))?;
         program.copy(&source, &target)
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let graph = program.graph();
+        if graph.tensor(self.input)?.dtype == graph.tensor(self.output)?.dtype {
+            return Ok(None);
+        }
+        let dims = program.dims(self.input)?;
+        let result = Whole::like(program, self.input, self.output, dims)?;
+        pointwise(self, program, &[self.input], result).map(Some)
+    }
+
+    fn passes_on(&self) -> Option<ValueId> {
+        Some(self.input)
+    }
+
+    fn unpacks(&self) -> Option<ValueId> {
+        self.is_prepack.then_some(self.input)
     }
 }

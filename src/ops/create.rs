@@ -6,7 +6,7 @@ use crate::core::tensor::Layout;
 use crate::ops::support::builder::ProgramBuilder;
 use crate::ops::support::elementwise::Scalar;
 use crate::ops::support::fill::{emit_fill, emit_range};
-use crate::ops::support::{Args, Op};
+use crate::ops::support::{Args, Known, Op};
 
 /// What the sizes of a filled tensor are.
 enum Sizes {
@@ -41,7 +41,7 @@ impl Op for Full {
         };
         let sizes = match args.op() {
             "aten.scalar_tensor.default" => Sizes::Given(Vec::new()),
-            op if op.ends_with("_like.default") => Sizes::Of(args.tensor(0)?),
+            op if !has_sizes(op) => Sizes::Of(args.tensor(0)?),
             _ => {
                 let size = |n: i64| {
                     u32::try_from(n).map_err(|_| Error::blob(format!("a tensor of size {n}")))
@@ -65,6 +65,18 @@ impl Op for Full {
         let target = program.output_any(self.output, &dims, Layout::Contiguous)?;
         emit_fill(program, &target, self.value)
     }
+
+    fn bounds(args: &Args<'_>, known: &mut Known<'_>) -> Option<()> {
+        if !has_sizes(args.op()) {
+            return None;
+        }
+        known.set_sizes(args.id(0).ok()?, args.output().ok()?)
+    }
+}
+
+/// Whether an operator of [`Full`] takes sizes, as its first argument.
+fn has_sizes(op: &str) -> bool {
+    op != "aten.scalar_tensor.default" && !op.ends_with("_like.default")
 }
 
 /// Numbers at equal distances.
@@ -97,6 +109,20 @@ impl Op for Arange {
     fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
         let target = program.output_any(self.output, &[self.count], Layout::Contiguous)?;
         emit_range(program, &target, [self.start, self.step])
+    }
+
+    fn bounds(args: &Args<'_>, known: &mut Known<'_>) -> Option<()> {
+        let count = i64::from(*known.dims(args.output().ok()?)?.first()?);
+        let start = known.number_or(args.id(0).ok()?, 0)?;
+        let step = match args.len() {
+            ..=3 => 1,
+            _ => known.number_or(args.id(2).ok()?, 1)?,
+        };
+        known.set(
+            args.id(1).ok()?,
+            count.checked_mul(step)?.checked_add(start),
+        );
+        Some(())
     }
 }
 

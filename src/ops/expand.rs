@@ -1,11 +1,12 @@
 //! Repeated elements: expand (a window) and repeat (a window where one dim of each pair is 1).
 
 use crate::base::error::{Error, Result};
+use crate::core::broadcast;
 use crate::core::graph::ValueId;
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::{ProgramBuilder, Want};
-use crate::ops::support::window::{expand, insert, split, view};
-use crate::ops::support::{Args, Op};
+use crate::ops::support::window::{insert, split, view};
+use crate::ops::support::{Args, Known, Op};
 
 /// A call of `aten.expand_copy`.
 pub struct Expand {
@@ -40,7 +41,11 @@ impl Op for Expand {
                 })?),
             }
         }
-        program.bind(self.output, expand(&source, &dims)?)
+        program.bind(self.output, broadcast::over(&source, &dims)?)
+    }
+
+    fn bounds(args: &Args<'_>, known: &mut Known<'_>) -> Option<()> {
+        known.set_sizes(args.id(1).ok()?, args.output().ok()?)
     }
 }
 

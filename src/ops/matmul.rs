@@ -1,14 +1,17 @@
 //! Matrix products: `linear`, `mm`, `bmm`, `addmm`.
 
 use crate::base::error::{Error, Result};
-use crate::core::graph::ValueId;
+use crate::core::broadcast;
+use crate::core::graph::{Step, ValueId};
 use crate::core::tensor::{DType, Element, Layout, Tensor, CHANNEL_PACK};
 use crate::ops::support::builder::{ProgramBuilder, Want};
 use crate::ops::support::gemm::packed::{self, Form};
-use crate::ops::support::gemm::{self, finish, Bias, Finish, Gemm, Matrix, Steps};
-use crate::ops::support::{Args, Epilogue, Op};
+use crate::ops::support::gemm::{self, epilogue, Bias, Epilogue, Gemm, Matrix};
+use crate::ops::support::pieces::{cut_along, Axis, Pieces, Whole};
+use crate::ops::support::{Args, Op};
 
 /// A matrix product `a * b`, with something added.
+#[derive(Clone)]
 pub struct Matmul {
     a: ValueId,
     b: ValueId,
@@ -17,9 +20,10 @@ pub struct Matmul {
     added: Added,
     alpha: f32,
     output: ValueId,
-    steps: Steps,
+    epilogue: Epilogue,
 }
 
+#[derive(Clone)]
 enum Added {
     Nothing,
     /// One number per column.
@@ -35,8 +39,6 @@ impl Op for Matmul {
         "aten.bmm.default",
         "aten.addmm.default",
     ];
-    const EPILOGUE: Epilogue = Epilogue::Activation;
-
     fn parse(args: &Args<'_>) -> Result<Self> {
         let (first, added, alpha) = match args.op() {
             "aten.linear.default" => {
@@ -67,7 +69,7 @@ impl Op for Matmul {
             added,
             alpha: alpha as f32,
             output: args.output()?,
-            steps: Steps::new(None, args.fused())?,
+            epilogue: Epilogue::new(None, args.epilogue())?,
         })
     }
 
@@ -89,22 +91,11 @@ impl Op for Matmul {
         let columns = shape.n;
         let (dims, layout) = (&shape.dims, Layout::Contiguous);
         let y = program.output_any(self.output, dims, layout)?;
-        let finish = Finish::prepare(program, &self.steps, columns, dims, layout)?;
+        let epilogue = self.epilogue.prepare(program, columns, dims, layout)?;
         if y.numel() == 0 {
             return Ok(());
         }
-        let n = u64::from(columns);
-        let c = Matrix {
-            buffer: y.buffer,
-            offset: 0,
-            row: n,
-            z: if shape.batch == 1 {
-                0
-            } else {
-                shape.m.saturating_mul(n)
-            },
-            range_bytes: 0..y.numel() * y.element.size_bytes(),
-        };
+        let c = rows_of(&y, &shape).ok_or_else(|| Error::internal("a result of ragged rows"))?;
         gemm::emit(
             program,
             &Gemm {
@@ -121,10 +112,57 @@ impl Op for Matmul {
                 element: y.element,
                 alpha: self.alpha,
                 bias: bias.as_ref(),
-                finish: &finish,
+                epilogue: &epilogue,
             },
         )?;
         Ok(())
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let (a, b) = (program.dims(self.a)?, program.dims(self.b)?);
+        let dims = self.shape(&a, &b)?.dims;
+        let rank = dims.len();
+        let mut axes = Vec::new();
+        for d in 0..rank {
+            let mut cut = Vec::new();
+            if d + 1 < rank {
+                cut.push((self.a, d));
+            } else {
+                let n = if self.b_is_transposed { 2 } else { 1 };
+                cut.push((self.b, b.len() - n));
+            }
+            if d == 0 && b.len() == 3 {
+                cut.push((self.b, 0));
+            }
+            match self.added {
+                Added::PerColumn(bias) if d + 1 == rank => cut.push((bias, 0)),
+                Added::Broadcast(bias, _) => {
+                    let added = program.dims(bias)?;
+                    let at = (d + added.len()).checked_sub(rank);
+                    cut.extend(at.filter(|&at| added[at] > 1).map(|at| (bias, at)));
+                }
+                _ => {}
+            }
+            axes.push(Axis {
+                // Rows of C start at whole quads.
+                unit: if d + 1 == rank { CHANNEL_PACK } else { 1 },
+                ..cut_along(self, d, cut)
+            });
+        }
+        Ok(Some(Pieces {
+            results: vec![Whole {
+                id: self.output,
+                dims,
+                layout: Layout::Contiguous,
+            }],
+            operands: vec![self.a, self.b],
+            axes,
+        }))
+    }
+
+    fn accepts(&self, step: Step) -> bool {
+        let has_operand = matches!(step, Step::Prelu { .. } | Step::Add { .. });
+        !has_operand && self.epilogue.with(step).is_some()
     }
 }
 
@@ -217,7 +255,7 @@ impl Matmul {
                         shape.n
                     )));
                 }
-                let tensor = finish::vector(program, id, shape.n)?;
+                let tensor = epilogue::vector(program, id, shape.n)?;
                 Ok(Some(Bias::per_column(tensor, 0)))
             }
             Added::Broadcast(id, beta) => {
@@ -229,37 +267,18 @@ impl Matmul {
                     program.copy(&window, &copy)?;
                     copy
                 };
-                let strides = broadcast(&tensor, &shape.dims)?;
+                let strides = broadcast::strides(&tensor, &shape.dims)?;
+                let &[row, column] = strides.as_slice() else {
+                    return Err(Error::unsupported("something added to a batch of products"));
+                };
                 Ok(Some(Bias {
                     tensor,
-                    strides: [0, strides[0], strides[1]],
+                    strides: [0, row, column],
                     beta,
                 }))
             }
         }
     }
-}
-
-/// Strides of `tensor` over the two dims of a result.
-fn broadcast(tensor: &Tensor, dims: &[u32]) -> Result<[i64; 2]> {
-    let mut strides = [0; 2];
-    let missing = dims.len().checked_sub(tensor.dims.len());
-    for (i, (&d, &stride)) in tensor.dims.iter().zip(&tensor.strides).enumerate() {
-        let slot = missing.map(|missing| missing + i);
-        match slot.and_then(|at| dims.get(at).map(|&size| (at, size))) {
-            Some((at, size)) if d == size && at < 2 => {
-                strides[at] = if d == 1 { 0 } else { stride }
-            }
-            Some(_) if d == 1 => {}
-            _ => {
-                return Err(Error::blob(format!(
-                    "dims {:?} do not broadcast to {dims:?}",
-                    tensor.dims
-                )))
-            }
-        }
-    }
-    Ok(strides)
 }
 
 /// `window` as a batch of matrices `[m, k]`, when it has that form in memory.

@@ -2,16 +2,18 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
+use crate::core::kernels::norm::{self, HAS_BIAS, HAS_STATISTICS, HAS_WEIGHT};
 use crate::core::program::Access;
-use crate::core::shader::Shader;
 use crate::core::tensor::{Element, Layout, Tensor};
 use crate::ops::support::builder::dense_layout;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
+use crate::ops::support::pieces::{cut_along, Axis, Pieces, Whole};
 use crate::ops::support::rows::Rows;
 use crate::ops::support::window::split;
 use crate::ops::support::{Args, Op};
 
 /// A call of a norm.
+#[derive(Clone)]
 pub struct Norm {
     kind: Kind,
     input: ValueId,
@@ -22,6 +24,7 @@ pub struct Norm {
     outputs: Vec<ValueId>,
 }
 
+#[derive(Clone)]
 enum Kind {
     /// Over the trailing dims of these sizes.
     Layer(Vec<i64>),
@@ -100,6 +103,45 @@ impl Op for Norm {
             call.source = call.shape.split(&dense)?;
         }
         self.emit(program, &call)
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let Some(&output) = self.outputs.first() else {
+            return Ok(None);
+        };
+        let dims = program.dims(self.input)?;
+        let trailing = match (&self.kind, self.weight) {
+            (Kind::Layer(sizes), _) => sizes.len(),
+            (Kind::RootMeanSquare, Some(weight)) => program.dims(weight)?.len(),
+            // Groups are rows of one image.
+            _ => dims.len().saturating_sub(1),
+        };
+        let lead = dims.len().saturating_sub(trailing);
+        let mut results = vec![Whole::like(program, self.input, output, dims.clone())?];
+        let statistics = self.outputs.get(1..).unwrap_or_default();
+        if statistics.iter().any(|&id| program.is_used(id)) {
+            let row_dims = match self.kind {
+                Kind::Group(groups) => vec![dims[0], u32::try_from(groups).unwrap_or(0)],
+                _ => (0..dims.len())
+                    .map(|d| if d < lead { dims[d] } else { 1 })
+                    .collect(),
+            };
+            results.extend(statistics.iter().map(|&id| Whole {
+                id,
+                dims: row_dims.clone(),
+                layout: Layout::Contiguous,
+            }));
+        }
+        let axes = (0..lead).map(|d| Axis {
+            result_dims: vec![d; results.len()],
+            ..cut_along(self, d, vec![(self.input, d)])
+        });
+        let axes = axes.collect();
+        Ok(Some(Pieces {
+            results,
+            operands: vec![self.input],
+            axes,
+        }))
     }
 }
 
@@ -227,56 +269,45 @@ impl Norm {
             statistics.as_ref(),
         ];
         let half = tensors.iter().flatten().any(|t| t.element == Element::F16);
-        let element = |t: &Option<Tensor>| t.as_ref().map_or(0, |t| t.element as u32);
-        let has = u32::from(weight.is_some())
-            | u32::from(bias.is_some()) << 1
-            | u32::from(statistics.is_some()) << 2;
-        let mut spec = rows.spec().to_vec();
-        spec.extend([
-            source.element as u32,
-            target.element as u32,
-            element(weight),
-            element(bias),
-            element(statistics),
-            has,
-            u32::from(matches!(self.kind, Kind::RootMeanSquare)),
-        ]);
-        let groups = shape.groups.unwrap_or(1);
-        let group_size = if shape.groups.is_some() {
-            source.dims[2]
-        } else {
-            0
-        };
-        let mut push = rows.push()?;
-        push.extend([
-            groups,
-            group_size,
-            shape.span,
-            (self.epsilon as f32).to_bits(),
-        ]);
+        let element = |t: &Option<Tensor>| t.as_ref().map_or(Element::F32, |t| t.element);
+        let [has_weight, has_bias, has_statistics] =
+            [weight, bias, statistics].map(|t| u32::from(t.is_some()));
         // An absent buffer is never touched: any other stands in its place.
-        let absent = |access| Bind::range(source.buffer, access, 0..0);
-        let read = |t: &Option<Tensor>| t.as_ref().map_or(absent(Access::Read), Bind::read);
-        program.dispatch(DispatchDesc {
-            shader: if half {
-                Shader::NormHalf
-            } else {
-                Shader::NormPlain
+        let absent = || Bind::range(source.buffer, Access::Read, 0..0);
+        let read = |t: &Option<Tensor>| t.as_ref().map_or_else(absent, Bind::read);
+        let [outer_rank, inner_rank] = rows.ranks();
+        let kernel = norm::Call {
+            variant: norm::Variant::with_half(half),
+            spec: norm::Spec {
+                outer_rank,
+                inner_rank,
+                source: source.element,
+                target: target.element,
+                weight: element(weight),
+                bias: element(bias),
+                statistics: element(statistics),
+                has: has_weight * HAS_WEIGHT
+                    | has_bias * HAS_BIAS
+                    | has_statistics * HAS_STATISTICS,
+                root_mean_square: matches!(self.kind, Kind::RootMeanSquare),
             },
-            local_size: rows.local_size(),
-            spec,
-            push,
-            bindings: vec![
-                Bind::read(source),
-                read(weight),
-                read(bias),
-                Bind::write(target),
-                statistics
-                    .as_ref()
-                    .map_or(absent(Access::Read), Bind::write),
-            ],
-            workgroups: rows.workgroups(program)?,
-        })
+            push: norm::Push {
+                rows: rows.rows()?,
+                groups: shape.groups.unwrap_or(1),
+                group_size: shape.groups.map_or(0, |_| source.dims[2]),
+                span: shape.span,
+                epsilon: self.epsilon as f32,
+            },
+            bindings: norm::Bindings {
+                source: Bind::read(source),
+                weight: read(weight),
+                bias: read(bias),
+                target: Bind::write(target),
+                statistics: statistics.as_ref().map_or_else(absent, Bind::write),
+            },
+        };
+        let grid = rows.grid(program)?;
+        program.dispatch(kernel, grid)
     }
 }
 

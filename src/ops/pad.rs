@@ -2,25 +2,27 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
+use crate::core::kernels::lib::Window;
+use crate::core::kernels::pad;
 use crate::core::program::Access;
-use crate::core::shader::Shader;
 use crate::core::tensor::{Element, Tensor};
+use crate::core::words::{signed, unsigned};
 use crate::ops::support::builder::dense_layout;
-use crate::ops::support::builder::LINE_LOCAL_SIZE;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
-use crate::ops::support::planes::signed;
+use crate::ops::support::builder::{Bind, Cut, ProgramBuilder, Want};
+use crate::ops::support::pieces::{Axis, Piece, Pieces, Whole};
 use crate::ops::support::window::slice;
 use crate::ops::support::{Args, Op};
-
-/// Loop dims of the kernel.
-const MAX_RANK: usize = 5;
+use std::ops::Range;
 
 /// A call of `aten.constant_pad_nd`.
+#[derive(Clone)]
 pub struct Pad {
     input: ValueId,
     /// Pairs of widths before and after, from the last dim.
     widths: Vec<i64>,
     value: f64,
+    /// Dims of the input.
+    rank: usize,
     output: ValueId,
 }
 
@@ -33,6 +35,7 @@ impl Op for Pad {
             input: args.tensor(0)?,
             widths: args.ints(1)?,
             value: args.number(2)?,
+            rank: args.spec(0)?.dims.len(),
             output: args.output()?,
         })
     }
@@ -70,7 +73,7 @@ impl Op for Pad {
             )));
         }
         let loops = merge(&source, &target, &before);
-        if loops.len() > MAX_RANK {
+        if loops.len() > pad::MAX_RANK as usize {
             return Err(Error::unsupported(format!(
                 "padding {:?} of dims {:?}",
                 self.widths, source.dims
@@ -88,18 +91,78 @@ impl Op for Pad {
         };
         let half = source.element == Element::F16 || target.element == Element::F16;
         let rank = u32::try_from(loops.len()).map_err(|_| Error::internal("rank"))?;
-        program.dispatch(DispatchDesc {
-            shader: if half {
-                Shader::PadHalf
-            } else {
-                Shader::PadPlain
+        let call = pad::Call {
+            variant: pad::Variant::with_half(half),
+            spec: pad::Spec {
+                rank,
+                source: source.element,
+                target: target.element,
             },
-            local_size: [LINE_LOCAL_SIZE, 1, 1],
-            spec: vec![rank, source.element as u32, target.element as u32],
             push: push(&source, &target, value, &loops)?,
-            bindings: vec![read, Bind::write(&target)],
-            workgroups: program.line(target.numel(), LINE_LOCAL_SIZE)?,
-        })
+            bindings: pad::Bindings {
+                source: read,
+                target: Bind::write(&target),
+            },
+        };
+        program.dispatch_line(call, target.numel())
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let source = program.dims(self.input)?;
+        let rank = source.len();
+        let mut dims = source.clone();
+        let mut axes = Vec::new();
+        for d in 0..rank {
+            let i = 2 * (rank - 1 - d);
+            let width = |i: usize| self.widths.get(i).copied().unwrap_or(0);
+            let (before, after) = (width(i), width(i + 1));
+            let size = i64::from(source[d]);
+            dims[d] = u32::try_from(size + before + after).unwrap_or(0);
+            axes.push(Axis {
+                result_dims: vec![d],
+                unit: 1,
+                cut: vec![self.input],
+                piece: Box::new(move |range| Ok(self.piece(d, size, before, &range))),
+            });
+        }
+        Ok(Some(Pieces {
+            results: vec![Whole::like(program, self.input, self.output, dims)?],
+            operands: vec![self.input],
+            axes,
+        }))
+    }
+}
+
+impl Pad {
+    /// What makes elements `range` of dim `d` of the result, of a source of `size` there with a
+    /// border of `before`, which cuts where it is negative.
+    fn piece(&self, d: usize, size: i64, before: i64, range: &Range<u32>) -> Piece<Self> {
+        let (start, end) = (i64::from(range.start), i64::from(range.end));
+        // The elements of the source that lie there; perhaps none.
+        let first = (start - before).clamp(0, size);
+        let last = (end - before).clamp(first, size);
+        let mut widths = self.widths.clone();
+        let rank_left = widths.len() / 2;
+        let i = 2 * (self.rank - 1 - d);
+        if rank_left * 2 <= i {
+            widths.resize(i + 2, 0);
+        }
+        let border = (first + before - start).clamp(0, end - start);
+        widths[i] = border;
+        widths[i + 1] = (end - start) - border - (last - first);
+        let [start, len] = [first, last - first].map(|n| u32::try_from(n).unwrap_or(0));
+        Piece {
+            op: Self {
+                widths,
+                ..self.clone()
+            },
+            cuts: vec![Cut {
+                id: self.input,
+                dim: d,
+                start,
+                len,
+            }],
+        }
     }
 }
 
@@ -160,21 +223,29 @@ fn merge(source: &Tensor, target: &Tensor, before: &[u32]) -> Vec<Loop> {
     merged
 }
 
-fn push(source: &Tensor, target: &Tensor, value: u32, loops: &[Loop]) -> Result<Vec<u32>> {
-    let count = u32::try_from(target.numel())
-        .map_err(|_| Error::unsupported(format!("{} elements", target.numel())))?;
-    let mut words = vec![count, signed(source.offset)?, signed(target.offset)?, value];
-    let fields: [fn(&Loop) -> i64; 5] = [
-        |l| i64::from(l.size),
-        |l| l.source_stride,
-        |l| l.target_stride,
-        |l| i64::from(l.before),
-        |l| i64::from(l.source_size),
-    ];
-    for field in fields {
-        for d in 0..MAX_RANK {
-            words.push(signed(loops.get(d).map_or(0, field))?);
-        }
+fn push(source: &Tensor, target: &Tensor, value: u32, loops: &[Loop]) -> Result<pad::Push> {
+    let count = unsigned(target.numel())?;
+    let window = |tensor: &Tensor| {
+        Ok::<_, Error>(Window {
+            offset: signed(tensor.offset)?,
+            strides: [0; pad::MAX_RANK as usize],
+        })
+    };
+    let mut push = pad::Push {
+        count,
+        source: window(source)?,
+        target: window(target)?,
+        value,
+        sizes: [0; pad::MAX_RANK as usize],
+        before: [0; pad::MAX_RANK as usize],
+        source_sizes: [0; pad::MAX_RANK as usize],
+    };
+    for (d, l) in loops.iter().enumerate() {
+        push.sizes[d] = unsigned(l.size.into())?;
+        push.source.strides[d] = signed(l.source_stride)?;
+        push.target.strides[d] = signed(l.target_stride)?;
+        push.before[d] = unsigned(l.before.into())?;
+        push.source_sizes[d] = unsigned(l.source_size.into())?;
     }
-    Ok(words)
+    Ok(push)
 }

@@ -2,19 +2,25 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
-use crate::ops::support::builder::dense_layout;
-use crate::ops::support::builder::LINE_LOCAL_SIZE;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
-use crate::ops::support::planes::{channels_last, plane_of, push, signed, with_batch};
-use crate::ops::support::{Args, Op};
-
-use crate::core::shader::Shader;
+use crate::core::kernels::{lib, pool};
 use crate::core::tensor::{Element, Tensor};
+use crate::core::words::signed;
+use crate::ops::support::builder::dense_layout;
+use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
+use crate::ops::support::pieces::{cut_along, cuts, Axis, Moving, Piece, Pieces, Whole};
+use crate::ops::support::planes::{self, channels_last, plane_of, planes, with_batch};
+use crate::ops::support::{Args, Op};
+use std::ops::Range;
 
 /// A call of `aten.max_pool2d`, with or without indices, or of `aten.avg_pool2d`.
+#[derive(Clone)]
 pub struct Pool {
     input: ValueId,
     window: Window,
+    /// Padding behind the plane, which a piece of a larger call may have less of before it.
+    end_padding: [u32; 2],
+    /// Rows and columns of the result where the call is a piece of a larger one.
+    given: [Option<u32>; 2],
     kind: Kind,
     outputs: Vec<ValueId>,
 }
@@ -50,14 +56,20 @@ enum Kind {
 }
 
 impl Kind {
-    /// As `shaders/pool.comp` numbers them, and the divisor.
-    fn words(self) -> [u32; 2] {
+    fn of_kernel(self) -> pool::Kind {
         match self {
-            Self::Max => [0, 1],
-            Self::MaxWithIndices => [1, 1],
-            Self::MeanGiven(divisor) => [2, divisor as u32],
-            Self::MeanPadded => [3, 1],
-            Self::MeanInside => [4, 1],
+            Self::Max => pool::Kind::Max,
+            Self::MaxWithIndices => pool::Kind::MaxWithIndices,
+            Self::MeanGiven(_) => pool::Kind::MeanGiven,
+            Self::MeanPadded => pool::Kind::MeanPadded,
+            Self::MeanInside => pool::Kind::MeanInside,
+        }
+    }
+
+    fn divisor(self) -> i32 {
+        match self {
+            Self::MeanGiven(divisor) => divisor,
+            _ => 1,
         }
     }
 }
@@ -114,6 +126,8 @@ impl Op for Pool {
         Ok(Self {
             input: args.tensor(0)?,
             window,
+            end_padding: window.padding,
+            given: [None; 2],
             kind,
             outputs: args.outputs()?,
         })
@@ -124,11 +138,7 @@ impl Op for Pool {
         if source.element == Element::I32 {
             return Err(Error::unsupported(format!("pooling of {:?}", source.dtype)));
         }
-        let [h_in, w_in] = plane_of(&source.dims)?;
-        let mut dims = source.dims.clone();
-        let rank = dims.len();
-        dims[rank - 2] = self.window.output(0, h_in)?;
-        dims[rank - 1] = self.window.output(1, w_in)?;
+        let dims = self.result_dims(&source.dims)?;
         let layout = dense_layout(&source);
         let output = *self
             .outputs
@@ -146,9 +156,82 @@ impl Op for Pool {
         }
         self.emit(program, &source, &target, indices.as_ref())
     }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let source = program.dims(self.input)?;
+        let dims = self.result_dims(&source)?;
+        let rank = dims.len();
+        let used: Vec<ValueId> = match self.kind {
+            Kind::MaxWithIndices => self.outputs.iter().copied().take(2).collect(),
+            _ => self.outputs.iter().copied().take(1).collect(),
+        };
+        let used = used.into_iter().enumerate();
+        let used: Vec<ValueId> = used
+            .filter(|&(i, id)| i == 0 || program.is_used(id))
+            .map(|(_, id)| id)
+            .collect();
+        let mut results = Vec::new();
+        for &id in &used {
+            results.push(Whole::like(program, self.input, id, dims.clone())?);
+        }
+        let count = results.len();
+        let whole_planes = (0..rank - 2).map(|d| Axis {
+            result_dims: vec![d; count],
+            ..cut_along(self, d, vec![(self.input, d)])
+        });
+        let mut axes: Vec<_> = whole_planes.collect();
+        // Indices count the elements of a whole plane.
+        for i in (0..2).take_while(|_| count == 1) {
+            let (dim, size) = (rank - 2 + i, source[rank - 2 + i]);
+            axes.push(Axis {
+                result_dims: vec![dim],
+                unit: 1,
+                cut: vec![self.input],
+                piece: Box::new(move |range| {
+                    let (op, slice) = self.piece(i, size, &range);
+                    let cuts = cuts(&[(self.input, dim)], &slice);
+                    Ok(Piece { op, cuts })
+                }),
+            });
+        }
+        Ok(Some(Pieces {
+            results,
+            operands: vec![self.input],
+            axes,
+        }))
+    }
 }
 
 impl Pool {
+    fn result_dims(&self, source: &[u32]) -> Result<Vec<u32>> {
+        let plane = plane_of(source)?;
+        let mut dims = source.to_vec();
+        let rank = dims.len();
+        for (i, size) in plane.into_iter().enumerate() {
+            dims[rank - 2 + i] = match self.given[i] {
+                Some(given) => given,
+                None => self.window.output(i, size)?,
+            };
+        }
+        Ok(dims)
+    }
+
+    /// What makes rows (0) or columns (1) `range` of a result from a plane of `size` there, and the
+    /// slice of the plane that it reads.
+    fn piece(&self, i: usize, size: u32, range: &Range<u32>) -> (Self, Range<u32>) {
+        let moving = Moving {
+            size,
+            stride: self.window.stride[i],
+            padding: self.window.padding[i],
+            reach: u64::from(self.window.kernel[i] - 1) * u64::from(self.window.dilation[i]),
+        };
+        let (slice, padding) = moving.slice(range);
+        let mut op = self.clone();
+        op.window.padding[i] = padding;
+        op.given[i] = Some(range.end - range.start);
+        (op, slice)
+    }
+
     fn emit(
         &self,
         program: &mut ProgramBuilder<'_>,
@@ -161,53 +244,63 @@ impl Pool {
             (Kind::MaxWithIndices, None) => Kind::Max,
             (kind, _) => kind,
         };
-        let [number, divisor] = kind.words();
-        let Window {
-            kernel,
-            stride,
-            padding,
-            dilation,
-            ..
-        } = self.window;
-        let mut words = push(&source, &target)?;
-        let pairs = [[source.dims[2], source.dims[3]], stride, padding, dilation];
-        for n in pairs.into_iter().flatten() {
-            words.push(signed(i64::from(n))?);
-        }
-        words.push(divisor);
-        let placed = indices.map(with_batch).transpose()?;
-        let (offset, strides) = placed
-            .as_ref()
-            .map_or((0, &[0; 4][..]), |t| (t.offset, &t.strides));
-        words.push(signed(offset)?);
-        for &stride in strides {
-            words.push(signed(stride)?);
-        }
         let half = source.element == Element::F16 || target.element == Element::F16;
-        program.dispatch(DispatchDesc {
-            shader: if half {
-                Shader::PoolHalf
-            } else {
-                Shader::PoolPlain
+        let [kernel_y, kernel_x] = self.window.kernel.map(i64::from).map(signed);
+        let call = pool::Call {
+            variant: pool::Variant::with_half(half),
+            spec: pool::Spec {
+                channels_last: channels_last(&target),
+                source: source.element,
+                target: target.element,
+                kernel_y: kernel_y?,
+                kernel_x: kernel_x?,
+                kind: kind.of_kernel(),
             },
-            local_size: [LINE_LOCAL_SIZE, 1, 1],
-            spec: vec![
-                channels_last(&target),
-                source.element as u32,
-                target.element as u32,
-                kernel[0],
-                kernel[1],
-                number,
-            ],
-            push: words,
-            bindings: vec![
-                Bind::read(&source),
-                Bind::write(&target),
+            push: self.push(&source, &target, kind, indices)?,
+            bindings: pool::Bindings {
+                source: Bind::read(&source),
+                target: Bind::write(&target),
                 // Without indices the result stands in their place: a layer that goes by what the
                 // kernel declares then sees no write to a buffer that others read.
-                Bind::write(indices.unwrap_or(&target)),
-            ],
-            workgroups: program.line(target.numel(), LINE_LOCAL_SIZE)?,
+                indices: Bind::write(indices.unwrap_or(&target)),
+            },
+        };
+        program.dispatch_line(call, target.numel())
+    }
+
+    fn push(
+        &self,
+        source: &Tensor,
+        target: &Tensor,
+        kind: Kind,
+        indices: Option<&Tensor>,
+    ) -> Result<pool::Push> {
+        let pair = |[y, x]: [u32; 2]| Ok::<_, Error>([signed(y.into())?, signed(x.into())?]);
+        let [height_in, width_in] = pair([source.dims[2], source.dims[3]])?;
+        let [stride_y, stride_x] = pair(self.window.stride)?;
+        let [padding_y, padding_x] = pair(self.window.padding)?;
+        let [end_padding_y, end_padding_x] = pair(self.end_padding)?;
+        let [dilation_y, dilation_x] = pair(self.window.dilation)?;
+        Ok(pool::Push {
+            planes: planes(source, target)?,
+            height_in,
+            width_in,
+            stride_y,
+            stride_x,
+            padding_y,
+            padding_x,
+            end_padding_y,
+            end_padding_x,
+            dilation_y,
+            dilation_x,
+            divisor: kind.divisor(),
+            indices: match indices {
+                Some(indices) => planes::window(&with_batch(indices)?)?,
+                None => lib::Window {
+                    offset: 0,
+                    strides: [0; 4],
+                },
+            },
         })
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
+use crate::ops::support::args::wrap_dim;
 use crate::ops::support::builder::{ProgramBuilder, Want};
 use crate::ops::support::window::{existing_dim, select, slice};
-use crate::ops::support::{Args, Op};
+use crate::ops::support::{Args, Known, Op};
 
 /// A call of `aten.slice_copy`.
 pub struct Slice {
@@ -50,6 +51,17 @@ impl Op for Slice {
         let narrow = |n: i64| u32::try_from(n).map_err(|_| Error::internal("slice"));
         let window = slice(&source, d, narrow(start)?, narrow(len)?, self.step)?;
         program.bind(self.output, window)
+    }
+
+    fn bounds(args: &Args<'_>, known: &mut Known<'_>) -> Option<()> {
+        let dims = known.dims(args.output().ok()?)?;
+        let dim = wrap_dim(known.number(args.id(1).ok()?)?, dims.len()).ok()?;
+        let size = i64::from(*dims.get(dim)?);
+        let start = known.number_or(args.id(2).ok()?, 0)?;
+        let step = known.number(args.id(4).ok()?)?;
+        let end = size.checked_mul(step)?.checked_add(start);
+        known.set(args.id(3).ok()?, end.filter(|_| start >= 0));
+        Some(())
     }
 }
 

@@ -1,83 +1,37 @@
 //! Functions of one element: one kernel, the function is a specialization constant.
 
 use crate::base::error::{Error, Result};
-use crate::core::graph::ValueId;
-use crate::core::shader::Shader;
+use crate::core::graph::{Graph, Node, Step, ValueId};
+use crate::core::kernels::unary::{self, Function as F};
 use crate::core::tensor::Element;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder};
-use crate::ops::support::elementwise::{narrow, Elementwise, Scalar, LOCAL_SIZE};
+use crate::ops::support::builder::{Bind, ProgramBuilder};
+use crate::ops::support::elementwise::{Elementwise, Scalar};
+use crate::ops::support::pieces::{pointwise, Pieces, Whole};
 use crate::ops::support::{Args, Op};
 
-/// Loop dims of the kernel.
-const MAX_RANK: usize = 8;
-
-/// Functions of the kernel; the numbers are those of `unary.comp`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-enum UnaryFunction {
-    Abs = 0,
-    Neg = 1,
-    Cos = 2,
-    Sin = 3,
-    Tan = 4,
-    Exp = 5,
-    Sqrt = 6,
-    Rsqrt = 7,
-    Tanh = 8,
-    Sigmoid = 9,
-    Round = 10,
-    Log10 = 11,
-    Log = 12,
-    Log2 = 13,
-    Relu = 14,
-    Clamp = 15,
-    Gelu = 16,
-    GeluTanh = 17,
-    Hardshrink = 18,
-    Hardswish = 19,
-    Hardsigmoid = 20,
-    LeakyRelu = 21,
-    Silu = 22,
-    Ceil = 23,
-    Floor = 24,
-    Trunc = 25,
-    BitwiseNot = 26,
-    LogicalNot = 27,
-    Reciprocal = 28,
-    Erf = 29,
-    Sign = 30,
-    Square = 31,
-    IsNan = 32,
-    IsInf = 33,
-}
-
-use UnaryFunction as F;
-
-impl UnaryFunction {
-    /// Whether a result for integers is computed in integers.
-    fn keeps_integers(self) -> bool {
-        matches!(
-            self,
-            F::Abs
-                | F::Neg
-                | F::Round
-                | F::Relu
-                | F::Clamp
-                | F::Ceil
-                | F::Floor
-                | F::Trunc
-                | F::BitwiseNot
-                | F::LogicalNot
-                | F::Sign
-                | F::Square
-                | F::IsNan
-                | F::IsInf
-        )
-    }
+/// Whether a result for integers is computed in integers.
+fn keeps_integers(function: F) -> bool {
+    matches!(
+        function,
+        F::Abs
+            | F::Neg
+            | F::Round
+            | F::Relu
+            | F::Clamp
+            | F::Ceil
+            | F::Floor
+            | F::Trunc
+            | F::BitwiseNot
+            | F::LogicalNot
+            | F::Sign
+            | F::Square
+            | F::IsNan
+            | F::IsInf
+    )
 }
 
 /// The function of each operator name.
-const FUNCTIONS: &[(&str, UnaryFunction)] = &[
+const FUNCTIONS: &[(&str, F)] = &[
     ("aten.abs.default", F::Abs),
     ("aten.neg.default", F::Neg),
     ("aten.cos.default", F::Cos),
@@ -126,12 +80,16 @@ const fn names() -> [&'static str; FUNCTIONS.len()] {
 }
 
 /// A call of a function of one element.
+#[derive(Clone)]
 pub struct Unary {
-    function: UnaryFunction,
+    /// What is computed.
+    pub function: F,
     /// Lower and upper bound, or the single parameter first.
     parameters: [Option<Scalar>; 2],
-    input: ValueId,
-    output: ValueId,
+    /// The operand.
+    pub input: ValueId,
+    /// The result.
+    pub output: ValueId,
 }
 
 impl Op for Unary {
@@ -181,10 +139,10 @@ impl Op for Unary {
     }
 
     fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
-        let call = Elementwise::new(program, &[self.input], self.output, MAX_RANK)?;
-        let (source, target) = (&call.operands[0], &call.target);
+        let call = Elementwise::<1, 2>::new(program, [self.input], self.output, unary::MAX_RANK)?;
+        let ([source], target) = (&call.operands, &call.target);
         let integers = source.element == Element::I32 && target.element == Element::I32;
-        if integers && !self.function.keeps_integers() {
+        if integers && !keeps_integers(self.function) {
             return Err(Error::unsupported(format!(
                 "{:?} of {:?} into {:?}",
                 self.function, source.dtype, target.dtype
@@ -194,7 +152,7 @@ impl Op for Unary {
             return Err(Error::unsupported(format!("~ of {:?}", source.dtype)));
         }
         let [low, high] = self.parameters;
-        let parameters = if integers {
+        let [a, b] = if integers {
             [
                 low.map_or(i32::MIN, Scalar::ceil_i32) as u32,
                 high.map_or(i32::MAX, Scalar::floor_i32) as u32,
@@ -207,25 +165,88 @@ impl Op for Unary {
             ]
         };
         let half = source.element == Element::F16 || target.element == Element::F16;
-        let mut push = call.strided.push(MAX_RANK)?;
-        push.extend(parameters);
-        program.dispatch(DispatchDesc {
-            shader: if half {
-                Shader::UnaryHalf
-            } else {
-                Shader::UnaryPlain
+        let walk = call.strided.walk()?;
+        let [from, to] = walk.windows;
+        let kernel = unary::Call {
+            variant: unary::Variant::with_half(half),
+            spec: unary::Spec {
+                rank: walk.rank,
+                source: source.element,
+                target: target.element,
+                narrow: target.dtype.narrow(),
+                function: self.function,
             },
-            local_size: [LOCAL_SIZE, 1, 1],
-            spec: vec![
-                call.strided.rank() as u32,
-                source.element as u32,
-                target.element as u32,
-                narrow(target.dtype),
-                self.function as u32,
+            push: unary::Push {
+                count: walk.count,
+                sizes: walk.sizes,
+                source: from,
+                target: to,
+                a,
+                b,
+            },
+            bindings: unary::Bindings {
+                source: Bind::read(source),
+                target: Bind::write(target),
+            },
+        };
+        program.dispatch_line(kernel, call.strided.count())
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let dims = program.dims(self.input)?;
+        let result = Whole::like(program, self.input, self.output, dims)?;
+        pointwise(self, program, &[self.input], result).map(Some)
+    }
+
+    /// The activations of [`Step`].
+    fn step(&self, operand: ValueId, _: &Graph) -> Option<Step> {
+        if operand != self.input {
+            return None;
+        }
+        if let Some([low, high]) = self.clamp() {
+            // f64::MAX, as the exporter writes "no bound", becomes infinity.
+            let (low, high) = (low as f32, high as f32);
+            return Some(Step::Clamp { low, high });
+        }
+        match self.function {
+            F::Silu => Some(Step::Silu),
+            F::Sigmoid => Some(Step::Sigmoid),
+            F::Tanh => Some(Step::Tanh),
+            F::Hardswish => Some(Step::Hardswish),
+            F::Hardsigmoid => Some(Step::Hardsigmoid),
+            F::LeakyRelu => Some(Step::LeakyRelu {
+                slope: self.parameters[0]?.double() as f32,
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl Unary {
+    /// The bounds between which the call keeps its operand, if that is all that it does. None is NaN.
+    pub fn clamp(&self) -> Option<[f64; 2]> {
+        let [low, high] = self.parameters;
+        let bounds = match self.function {
+            F::Relu => [0.0, f64::INFINITY],
+            F::Clamp => [
+                low.map_or(f64::NEG_INFINITY, Scalar::double),
+                high.map_or(f64::INFINITY, Scalar::double),
             ],
-            workgroups: program.line(call.strided.count(), LOCAL_SIZE)?,
-            push,
-            bindings: vec![Bind::read(source), Bind::write(target)],
+            _ => return None,
+        };
+        (!bounds.iter().any(|bound| bound.is_nan())).then_some(bounds)
+    }
+
+    /// A call of `function`, which has no parameters.
+    pub fn call(function: F, input: ValueId, output: ValueId) -> Result<Node> {
+        let &(name, _) = FUNCTIONS
+            .iter()
+            .find(|(_, of_name)| *of_name == function)
+            .ok_or_else(|| Error::internal(format!("{function:?} has no name")))?;
+        Ok(Node {
+            op: name.into(),
+            args: vec![input, output],
+            ..Node::default()
         })
     }
 }

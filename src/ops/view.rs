@@ -6,7 +6,7 @@ use crate::core::tensor::Layout;
 use crate::ops::support::args::wrap_dim;
 use crate::ops::support::builder::{ProgramBuilder, Want};
 use crate::ops::support::window::{insert, resolve_view, view, wrap_dims};
-use crate::ops::support::{Args, Op};
+use crate::ops::support::{Args, Known, Op};
 
 /// A call of `aten.view_copy`. Emits nothing where the strides allow the view, else a copy.
 pub struct View {
@@ -41,6 +41,14 @@ impl Op for View {
             dense = window;
         }
         program.bind(self.output, dense)
+    }
+
+    fn passes_on(&self) -> Option<ValueId> {
+        Some(self.input)
+    }
+
+    fn bounds(args: &Args<'_>, known: &mut Known<'_>) -> Option<()> {
+        known.set_sizes(args.id(1).ok()?, args.output().ok()?)
     }
 }
 
@@ -86,6 +94,10 @@ impl Op for Squeeze {
         }
         program.bind(self.output, window)
     }
+
+    fn passes_on(&self) -> Option<ValueId> {
+        Some(self.input)
+    }
 }
 
 /// A call of `aten.unsqueeze_copy`: a dim of size 1 more.
@@ -111,5 +123,9 @@ impl Op for Unsqueeze {
         let source = program.tensor(self.input)?;
         let d = wrap_dim(self.dim, source.dims.len() + 1)?;
         program.bind(self.output, insert(&source, d, 1))
+    }
+
+    fn passes_on(&self) -> Option<ValueId> {
+        Some(self.input)
     }
 }

@@ -10,6 +10,7 @@ mod convert;
 mod host_device;
 mod log;
 mod named_data;
+mod overlap;
 mod registry;
 mod types;
 
@@ -19,6 +20,7 @@ pub use types::*;
 use crate::base::error::{Error, Result};
 use crate::base::log_sink;
 use crate::core::options::Options;
+use crate::shell::delegate::host::fits;
 use crate::shell::delegate::Delegate;
 use crate::shell::vk::{process_memory, validation, Device};
 use call::{copy_text, guard, write, LAST_ERROR};
@@ -48,6 +50,18 @@ const VERSION: &CStr =
 #[no_mangle]
 pub extern "C" fn etvk_status_name(status: i32) -> *const c_char {
     types::status_name(status).as_ptr()
+}
+
+/// 1 when a tensor of the etvk_dtype host may be passed for a port of the etvk_dtype port, as an
+/// input and as an output; 0 when not, and for numbers that are no etvk_dtype. Equal types fit;
+/// int32 and int64 fit each other; so do float16, float32 and float64. Numbers are rounded to
+/// nearest, and an integer that the port's type does not hold is an error of the call.
+#[no_mangle]
+pub extern "C" fn etvk_dtype_fits(host: u32, port: u32) -> u32 {
+    let fits = types::dtype_of(host)
+        .and_then(|host| Ok((host, types::dtype_of(port)?)))
+        .is_ok_and(|(host, port)| fits(host, port));
+    u32::from(fits)
 }
 
 /// What went wrong in this thread's last call; empty when nothing did. Never null.

@@ -5,6 +5,8 @@
 //! [`Device`], so things end in the right order on every path, half-made ones included.
 
 mod cache_file;
+mod cache_place;
+mod commands;
 mod device;
 mod features;
 pub mod hosted;
@@ -26,7 +28,7 @@ mod workspace;
 pub use device::Device;
 pub use hosted::QueueLock;
 pub use record::{Recording, Timing};
-pub use session::{MemoryReport, Prepared, ReadConstant, Reserved, Session, Terms};
+pub use session::{MemoryReport, Prepared, ReadConstant, Reserved, Session, Terms, POISON};
 pub use usage::{process_memory, ProcessMemory};
 pub use workspace::Sharing;
 

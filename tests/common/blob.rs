@@ -204,7 +204,7 @@ impl GraphBuilder {
             id,
             op: op.to_owned(),
             args: args.to_vec(),
-            fused: Vec::new(),
+            ..Node::default()
         });
         self
     }

@@ -315,17 +315,6 @@ fn alpha_numbers_and_swapped_operands() {
             vec![input(), Arg::Constant(Array::scalar(F32, 8.0)), Arg::None],
             |x| x / 8.0,
         ),
-        (
-            "etvk.prelu.default",
-            vec![input(), Arg::Constant(Array::scalar(F32, 0.125))],
-            |x| {
-                if x > 0.0 {
-                    x
-                } else {
-                    x * 0.125
-                }
-            },
-        ),
     ];
     for (op, args, reference) in cases {
         let call = Call {

@@ -2,7 +2,7 @@
 
 mod calls;
 mod case;
-mod fused;
+mod epilogue;
 pub(crate) mod kernels;
 mod patches;
 mod winograd;

@@ -1,6 +1,7 @@
+use super::blob::GraphBuilder;
 use super::random::Random;
 use super::reference::{assert_close, broadcast_dims, elementwise, Array, EXACT};
-use super::run::{plain, Arg, Call, Typed, FORCED_HALF};
+use super::run::{plain, Arg, Call, Loaded, Typed, FORCED_HALF};
 use etvk::core::tensor::DType::{Bool, F16, F32, I32, U8};
 
 fn check(shapes: [&[u32]; 3], typed: Typed, seed: u64) -> Option<()> {
@@ -86,5 +87,49 @@ fn keeps_special_values_and_large_integers() {
         let pick = |x: &[f64]| if x[0] != 0.0 { x[1] } else { x[2] };
         let want = elementwise(dtype, &[&condition, &left, &right], &pick);
         assert_close("where", &got, &want, EXACT);
+    }
+}
+
+/// `where(x > 0, x, x * slope)` behind nothing that takes a step: one kernel of its own with the
+/// passes, three without.
+#[test]
+fn slopes_below_zero() {
+    let mut random = Random::new(21);
+    let x = Array::random(F32, &[2, 5, 3, 7], &mut random);
+    for dims in [
+        &[5u32, 1, 1][..],
+        &[1, 5, 1, 1],
+        &[1],
+        &[],
+        &[7],
+        &[2, 1, 3, 1],
+    ] {
+        let slope = Array::random(F32, dims, &mut random);
+        let mut graph = GraphBuilder::new();
+        let id = graph.input(F32, &x.dims);
+        let slopes = graph.input(F32, dims);
+        let zero = graph.int(0);
+        let positive = graph.tensor(Bool, &x.dims);
+        graph.node("aten.gt.Scalar", &[id, zero, positive]);
+        let [scaled, out] = [0; 2].map(|_| graph.tensor(F32, &x.dims));
+        graph.node("aten.mul.Tensor", &[id, slopes, scaled]);
+        graph.node("aten.where.self", &[positive, id, scaled, out]);
+        graph.output(out);
+        let want = elementwise(F32, &[&x, &slope], &|v| {
+            if v[0] > 0.0 {
+                v[0]
+            } else {
+                v[0] * v[1]
+            }
+        });
+        for passes in ["1", "0"] {
+            let loaded = Loaded::with_options(&graph, &[("graph_passes", passes)]);
+            let Some(loaded) = loaded else { return };
+            let inputs = [x.clone(), slope.clone()];
+            let got = loaded.and_then(|loaded| loaded.run(&inputs));
+            let got = got.unwrap_or_else(|e| panic!("{dims:?}: {}", e.message));
+            let what = format!("slopes {dims:?}, passes {passes}");
+            assert_close(&what, &got[0], &want, EXACT);
+        }
     }
 }

@@ -1,95 +1,72 @@
 //! Two decompositions of the exporter, put together again.
 
-use super::uses::{scalar, without, Uses};
+use super::seen::{Rewrite, Seen};
 use crate::base::error::Result;
-use crate::core::constant::ConstantData;
-use crate::core::graph::{Graph, ValueId};
+use crate::core::graph::ValueId;
+use crate::core::kernels::{binary, unary};
+use crate::ops::binary::{Binary, Operand};
+use crate::ops::select::Where;
+use crate::ops::unary::Unary;
 
-/// `where(gt(x, 0), x, x * slope)` becomes `etvk.prelu(x, slope)`.
-pub(super) fn prelu(mut graph: Graph, constants: &dyn ConstantData) -> Result<Graph> {
-    let uses = Uses::of(&graph);
-    let mut dead = vec![false; graph.nodes.len()];
-    for at in 0..graph.nodes.len() {
-        let Some((slope, removed)) = prelu_at(&graph, &uses, constants, at)? else {
-            continue;
-        };
-        removed.iter().for_each(|&i| dead[i] = true);
-        let node = &mut graph.nodes[at];
-        node.op = "etvk.prelu.default".into();
-        node.args = vec![node.args[1], slope, node.args[3]];
-    }
-    Ok(without(graph, &dead))
-}
-
-fn prelu_at(
-    graph: &Graph,
-    uses: &Uses,
-    constants: &dyn ConstantData,
-    at: usize,
-) -> Result<Option<(ValueId, [usize; 2])>> {
-    let node = &graph.nodes[at];
-    let ("aten.where.self", &[cond, x, scaled, out]) = (node.op.as_str(), node.args.as_slice())
-    else {
+/// `where(x > 0, x, x * slope)` is `prelu(x, slope)`.
+pub(super) fn prelu(seen: &Seen<'_>, at: usize) -> Result<Option<Rewrite>> {
+    let Some(choice) = seen.call::<Where>(at) else {
         return Ok(None);
     };
-    let (Some(gt_at), Some(mul_at)) = (uses.writer(cond), uses.writer(scaled)) else {
+    let condition = seen.call_for::<Binary>(choice.condition, at);
+    let scaled = seen.call_for::<Binary>(choice.right, at);
+    let (Some((compared_at, compared)), Some((scaled_at, scaled))) = (condition, scaled) else {
         return Ok(None);
     };
-    if gt_at >= at
-        || mul_at >= at
-        || [cond, scaled]
-            .iter()
-            .any(|&v| uses.only_reader(v) != Some(at))
+    let x = choice.left;
+    let functions = [compared.function, scaled.function];
+    if functions != [binary::Function::Gt, binary::Function::Mul]
+        || compared.left != Operand::Tensor(x)
+        || seen.number(compared.right)? != Some(0.0)
     {
         return Ok(None);
     }
-    let (gt, mul) = (&graph.nodes[gt_at], &graph.nodes[mul_at]);
-    let ("aten.gt.Scalar", &[compared, zero, _]) = (gt.op.as_str(), gt.args.as_slice()) else {
+    let Some(slope) = other_operand(&scaled, x) else {
         return Ok(None);
-    };
-    let ("aten.mul.Tensor", &[a, b, _]) = (mul.op.as_str(), mul.args.as_slice()) else {
-        return Ok(None);
-    };
-    let slope = match (a == x, b == x) {
-        (true, false) => b,
-        (false, true) => a,
-        _ => return Ok(None),
     };
     // The result must be as large as x: a slope that broadcasts x is something else.
-    let same = graph.tensor(x)?.dims == graph.tensor(out)?.dims
-        && graph.tensor(x)?.dtype.is_float()
-        && graph.tensor(slope)?.dtype == graph.tensor(x)?.dtype;
-    let is_zero = scalar(graph, uses, constants, zero)? == Some(0.0);
-    Ok((compared == x && is_zero && same).then_some((slope, [gt_at, mul_at])))
+    let same = seen.alike(x, choice.output)?
+        && seen.graph.tensor(slope)?.dtype == seen.graph.tensor(x)?.dtype;
+    Ok(same.then(|| Rewrite {
+        call: Binary::prelu(x, slope, choice.output),
+        dead: vec![compared_at, scaled_at],
+    }))
 }
 
-/// `x * sigmoid(x)` becomes `aten.silu(x)`.
-pub(super) fn silu(mut graph: Graph) -> Graph {
-    let uses = Uses::of(&graph);
-    let mut dead = vec![false; graph.nodes.len()];
-    for at in 0..graph.nodes.len() {
-        let node = &graph.nodes[at];
-        let ("aten.mul.Tensor", &[a, b, out]) = (node.op.as_str(), node.args.as_slice()) else {
-            continue;
-        };
-        let gate = |gate: ValueId, x: ValueId| {
-            let writer = uses.writer(gate).filter(|&w| w < at)?;
-            let node = &graph.nodes[writer];
-            let fits = node.op == "aten.sigmoid.default"
-                && node.args.first() == Some(&x)
-                && uses.only_reader(gate) == Some(at);
-            fits.then_some(writer)
-        };
-        let Some((x, sigmoid)) = gate(b, a)
-            .map(|w| (a, w))
-            .or_else(|| gate(a, b).map(|w| (b, w)))
-        else {
-            continue;
-        };
-        dead[sigmoid] = true;
-        let node = &mut graph.nodes[at];
-        node.op = "aten.silu.default".into();
-        node.args = vec![x, out];
+/// `x * sigmoid(x)` is `silu(x)`.
+pub(super) fn silu(seen: &Seen<'_>, at: usize) -> Result<Option<Rewrite>> {
+    let product = seen.call::<Binary>(at);
+    let Some(product) = product.filter(|call| call.function == binary::Function::Mul) else {
+        return Ok(None);
+    };
+    let (Some(left), Some(right)) = (product.left.tensor(), product.right.tensor()) else {
+        return Ok(None);
+    };
+    let gate = |gate: ValueId, x: ValueId| {
+        let (writer, call) = seen.call_for::<Unary>(gate, at)?;
+        let fits = call.function == unary::Function::Sigmoid && call.input == x;
+        fits.then_some((x, writer))
+    };
+    let Some((x, sigmoid)) = gate(right, left).or_else(|| gate(left, right)) else {
+        return Ok(None);
+    };
+    Ok(Some(Rewrite {
+        call: Unary::call(unary::Function::Silu, x, product.output)?,
+        dead: vec![sigmoid],
+    }))
+}
+
+/// The tensor that `call` joins with `x`.
+fn other_operand(call: &Binary, x: ValueId) -> Option<ValueId> {
+    let (left, right) = (call.left.tensor()?, call.right.tensor()?);
+    match (left == x, right == x) {
+        (true, false) => Some(right),
+        (false, true) => Some(left),
+        _ => None,
     }
-    without(graph, &dead)
 }

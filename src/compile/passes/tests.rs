@@ -4,7 +4,7 @@ use super::run;
 use crate::base::error::Result;
 use crate::core::constant::ConstantData;
 use crate::core::graph::{
-    ConstantId, ConstantSource, Fused, Graph, Node, TensorSpec, Value, ValueId,
+    ConstantId, ConstantSource, Graph, Node, Step, TensorSpec, Value, ValueId,
 };
 use crate::core::tensor::DType;
 
@@ -75,7 +75,7 @@ impl Sketch {
             id,
             op: op.into(),
             args,
-            fused: vec![],
+            ..Node::default()
         });
     }
 
@@ -94,9 +94,17 @@ impl Sketch {
 
 const DIMS: &[u32] = &[1, 8, 5, 7];
 
+/// A 1x1 convolution of as many outputs as inputs.
 fn conv(s: &mut Sketch, x: ValueId) -> ValueId {
-    let none = s.value(Value::None);
-    s.step("aten.convolution.default", x, &[none; 8], DIMS)
+    let weight = s.tensor(&[8, 8, 1, 1]);
+    let (bias, ones, zeros) = (
+        s.value(Value::None),
+        s.value(Value::Ints(vec![1, 1])),
+        s.value(Value::Ints(vec![0, 0])),
+    );
+    let (transposed, groups) = (s.value(Value::Bool(false)), s.value(Value::Int(1)));
+    let more = [weight, bias, ones, zeros, ones, transposed, zeros, groups];
+    s.step("aten.convolution.default", x, &more, DIMS)
 }
 
 /// gt, mul and where as the exporter writes a PReLU.
@@ -127,7 +135,7 @@ fn prelu_fuses_into_the_convolution() {
     s.graph.outputs = vec![z];
     let graph = s.run();
     assert_eq!(ops(&graph), ["aten.convolution.default"]);
-    assert_eq!(graph.nodes[0].fused, [Fused::Prelu { slope }]);
+    assert_eq!(graph.nodes[0].epilogue, [Step::Prelu { slope }]);
     assert_eq!(graph.nodes[0].args.last(), Some(&z));
 }
 
@@ -140,8 +148,8 @@ fn what_only_looks_like_prelu_stays() {
         let z = prelu(&mut s, y, slope, threshold);
         s.graph.outputs = vec![z];
         let graph = s.run();
-        let fused: usize = graph.nodes.iter().map(|n| n.fused.len()).sum();
-        assert_eq!(fused, 0, "threshold {threshold}, slope {slope_dims:?}");
+        let steps: usize = graph.nodes.iter().map(|n| n.epilogue.len()).sum();
+        assert_eq!(steps, 0, "threshold {threshold}, slope {slope_dims:?}");
     }
 }
 
@@ -157,10 +165,10 @@ fn residual_and_relu_fuse_behind_the_later_convolution() {
     let graph = s.run();
     assert_eq!(graph.nodes.len(), 2);
     assert_eq!(
-        graph.nodes[1].fused,
+        graph.nodes[1].epilogue,
         [
-            Fused::Add { other: a },
-            Fused::Clamp {
+            Step::Add { other: a },
+            Step::Clamp {
                 low: 0.0,
                 high: f32::INFINITY
             }
@@ -189,7 +197,7 @@ fn an_addition_that_scales_is_not_fused() {
     let y = conv(&mut s, x);
     let z = s.step("aten.add.Tensor", y, &[x, two], DIMS);
     s.graph.outputs = vec![z];
-    assert!(s.run().nodes.iter().all(|n| n.fused.is_empty()));
+    assert!(s.run().nodes.iter().all(|n| n.epilogue.is_empty()));
 }
 
 #[test]
@@ -211,4 +219,65 @@ fn sigmoid_gates_become_silu_and_hardsigmoid_is_found() {
         ops(&graph),
         ["aten.silu.default", "aten.hardsigmoid.default"]
     );
+}
+
+/// `clamp(x + 3, 0, 6) / six`.
+fn hardsigmoid(s: &mut Sketch, x: ValueId, six: ValueId) -> ValueId {
+    let (three, one) = (s.scalar(3.0), s.value(Value::Int(1)));
+    let (low, high) = (s.value(Value::Int(0)), s.value(Value::Int(6)));
+    let sum = s.step("aten.add.Tensor", x, &[three, one], DIMS);
+    let clamped = s.step("aten.hardtanh.default", sum, &[low, high], DIMS);
+    s.step("aten.div.Tensor", clamped, &[six], DIMS)
+}
+
+#[test]
+fn one_clamp_or_a_division_by_a_converted_six_is_a_hardsigmoid_too() {
+    // As integers 6.4 is 6: what the constant holds is not what divides.
+    for (six, dtype, found) in [
+        (6.0, DType::F32, true),
+        (6.0, DType::F16, true),
+        (6.4, DType::I32, false),
+    ] {
+        let mut s = Sketch::default();
+        let (x, raw) = (s.tensor(DIMS), s.scalar(six));
+        let converted = s.value(Value::Tensor(TensorSpec {
+            dtype,
+            host_dtype: dtype,
+            dims: vec![],
+            constant: None,
+        }));
+        s.node("aten._to_copy.default", &[raw, converted]);
+        let out = hardsigmoid(&mut s, x, converted);
+        s.graph.outputs = vec![out];
+        let graph = s.run();
+        let last = graph.nodes.last().expect("nodes");
+        assert_eq!(
+            last.op == "aten.hardsigmoid.default",
+            found,
+            "{six} as {dtype:?}"
+        );
+        assert_eq!(last.output(), Some(out));
+    }
+}
+
+#[test]
+fn what_only_looks_like_hardsigmoid_stays() {
+    for (six, dims, read) in [
+        (5.0, DIMS, false),
+        (6.0, DIMS, true),
+        (6.0, &[1, 8, 5, 1], false),
+    ] {
+        let mut s = Sketch::default();
+        let (x, six) = (s.tensor(dims), s.scalar(six));
+        let out = hardsigmoid(&mut s, x, six);
+        s.graph.outputs = vec![out];
+        if read {
+            // The host sees the sum.
+            let sum = s.graph.nodes.iter().find(|n| n.op == "aten.add.Tensor");
+            let sum = sum.and_then(Node::output).expect("an output");
+            s.graph.outputs.push(sum);
+        }
+        let graph = s.run();
+        assert!(ops(&graph).contains(&"aten.div.Tensor"), "{dims:?} {read}");
+    }
 }

@@ -64,18 +64,18 @@ impl Pack {
             return;
         };
         let (width, valid) = (width.max(1) as usize, valid as usize);
-        let mut rows = Rows::new(outer, &self.valid, first / width as u64);
+        let mut position = RowIndex::new(outer, &self.valid, first / width as u64);
         let mut column = (first % width as u64) as usize;
         let mut out = out;
         while out.len() >= N {
             let left = out.len() / N;
             // A row that is begun or does not end here goes alone.
             let (count, whole) = match (column, left / width) {
-                (0, whole @ 1..) => (rows.together().min(whole), width),
+                (0, whole @ 1..) => (position.together().min(whole), width),
                 _ => (1, left.min(width - column)),
             };
             let (now, later) = out.split_at_mut(count * whole * N);
-            let (inside, start) = (rows.inside(), rows.at(self.offset, row_strides));
+            let (inside, start) = (position.inside(), position.at(self.offset, row_strides));
             let row_stride = row_strides.last().copied().unwrap_or(0);
             let read = if inside { valid.min(column + whole) } else { 0 };
             for c in column..read {
@@ -92,20 +92,20 @@ impl Pack {
             column += whole;
             if column >= width {
                 column = 0;
-                rows.advance(count);
+                position.advance(count);
             }
         }
     }
 }
 
-/// Counts rows of the destination: an index of every dim but the innermost.
-struct Rows<'a> {
+/// A row of the destination, as an index of every dim but the innermost.
+struct RowIndex<'a> {
     index: Vec<u32>,
     extents: &'a [u32],
     valid: &'a [u32],
 }
 
-impl<'a> Rows<'a> {
+impl<'a> RowIndex<'a> {
     fn new(extents: &'a [u32], valid: &'a [u32], first: u64) -> Self {
         let mut index = vec![0u32; extents.len()];
         let mut rest = first;

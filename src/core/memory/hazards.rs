@@ -18,11 +18,13 @@ struct Touch {
 impl Touch {
     fn conflicts(&self, other: &Self) -> bool {
         let meets = |a: &Range<u64>, b: &Range<u64>| a.start < b.end && b.start < a.end;
-        let shared = if self.buffer == other.buffer {
+        // Tiles of one buffer are written side by side. In every other case a descriptor counts as
+        // a use of all that it shows: two buffers may have taken turns in the same bytes, and
+        // validation does not know which bytes a kernel reads.
+        let both_write = self.writes && other.writes;
+        let shared = if self.buffer == other.buffer && both_write {
             meets(&self.exact, &other.exact)
         } else {
-            // Two buffers that took turns in the same bytes. Their kernels may touch different
-            // parts, but a descriptor counts as a use of all it shows.
             meets(&self.whole, &other.whole)
         };
         self.region == other.region && (self.writes || other.writes) && shared

@@ -2,11 +2,13 @@
 
 use super::arena::{as_reserved, plan_arena};
 use super::lifetime::{overflow, Reserved, Usage};
-use crate::base::error::{Error, ErrorKind, Result};
+use super::objects::Objects;
+use crate::base::error::{Error, Result};
 use crate::core::device::DeviceLimits;
 use crate::core::program::{BufferKind, Program};
 
-/// The device allocations of a delegate. Each is one memory object.
+/// The device memory of a delegate, by use. Each is one memory object, or several of the size that the
+/// device allows: see [`Objects`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Region {
     /// All temporaries, planned by lifetime.
@@ -49,7 +51,8 @@ pub struct MemoryPlan {
 pub struct Place {
     /// The memory object.
     pub region: Region,
-    /// First byte in it; a multiple of the device's descriptor alignment.
+    /// First byte, counted through the memory objects of the region; a multiple of the device's
+    /// descriptor alignment. A buffer lies in one object, or begins with one and ends in a later one.
     pub offset_bytes: u64,
 }
 
@@ -65,6 +68,25 @@ impl MemoryPlan {
             Region::Outputs => self.output_bytes,
         }
     }
+}
+
+/// Refuses kernels that would bind more than the device can show them.
+fn check_ranges(program: &Program, limits: &DeviceLimits) -> Result<()> {
+    let most = limits.max_storage_buffer_range_bytes;
+    for dispatch in &program.dispatches {
+        for binding in &dispatch.bindings {
+            let buffer = program.buffer(binding.buffer);
+            let image = matches!(buffer.kind, BufferKind::WorkspaceImage(_));
+            if !image && buffer.size_bytes > most {
+                return Err(Error::unsupported(format!(
+                    "{} binds {} bytes, the device's largest storage range is {most}",
+                    dispatch.shader.info().name,
+                    buffer.size_bytes
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Places every buffer of `program`.
@@ -93,11 +115,12 @@ fn plan(
     limits: &DeviceLimits,
     bound: Option<&MemoryPlan>,
 ) -> Result<MemoryPlan> {
-    let align = limits.storage_buffer_alignment_bytes.max(16);
+    check_ranges(program, limits)?;
+    let objects = Objects::of(limits);
     let mut usages: Vec<Option<Usage>> = vec![None; program.buffers.len()];
     for (at, dispatch) in program.dispatches.iter().enumerate() {
         for binding in &dispatch.bindings {
-            let index = binding.buffer.0 as usize;
+            let index = program.root(binding.buffer).0 .0 as usize;
             let size_bytes = program.buffers[index].size_bytes;
             usages[index]
                 .get_or_insert(Usage {
@@ -111,16 +134,6 @@ fn plan(
     let mut plan = MemoryPlan::default();
     let mut temporaries = Vec::new();
     for (index, desc) in program.buffers.iter().enumerate() {
-        let image = matches!(desc.kind, BufferKind::WorkspaceImage(_));
-        if !image && desc.size_bytes > limits.max_storage_buffer_range_bytes {
-            return Err(Error::new(
-                ErrorKind::OutOfMemory,
-                format!(
-                    "a buffer of {} bytes exceeds the device's largest storage range of {} bytes",
-                    desc.size_bytes, limits.max_storage_buffer_range_bytes
-                ),
-            ));
-        }
         let (region, total) = match desc.kind {
             BufferKind::Temporary => {
                 if let Some(usage) = usages[index] {
@@ -141,18 +154,24 @@ fn plan(
                 });
                 continue;
             }
+            // Placed below, with what they are parts of.
+            BufferKind::Part { .. } => {
+                plan.places.push(Place {
+                    region: Region::Arena,
+                    offset_bytes: 0,
+                });
+                continue;
+            }
             BufferKind::Constant(_) => (Region::Constants, &mut plan.constant_bytes),
             BufferKind::State(_) => (Region::States, &mut plan.state_bytes),
             BufferKind::Input(_) => (Region::Inputs, &mut plan.input_bytes),
             BufferKind::Output(_) => (Region::Outputs, &mut plan.output_bytes),
         };
-        let offset_bytes = *total;
-        // Whole alignments, so that no order of the same buffers needs more than another.
-        *total = desc
-            .size_bytes
-            .checked_next_multiple_of(align)
-            .and_then(|size| size.checked_add(offset_bytes))
-            .ok_or_else(overflow)?;
+        // Whole alignments, so that no order of the same buffers needs more than another, unless
+        // they take several objects.
+        let size_bytes = objects.padded(desc.size_bytes)?;
+        let offset_bytes = objects.fit(*total, size_bytes)?;
+        *total = offset_bytes.checked_add(size_bytes).ok_or_else(overflow)?;
         plan.places.push(Place {
             region,
             offset_bytes,
@@ -161,7 +180,7 @@ fn plan(
     let sizes: Vec<Usage> = temporaries.iter().map(|&(_, usage)| usage).collect();
     let node = |usage: &Usage| program.dispatches[usage.first].node;
     let nodes: Vec<Option<usize>> = sizes.iter().map(node).collect();
-    let (mut offsets, mut arena_bytes) = plan_arena(&sizes, align)?;
+    let (mut offsets, mut arena_bytes) = plan_arena(&sizes, &objects)?;
     if let Some(bound) = bound.filter(|bound| arena_bytes > bound.arena_bytes) {
         if let Some(again) = as_reserved(&bound.temporaries, &nodes, &sizes) {
             (offsets, arena_bytes) = (again, bound.arena_bytes);
@@ -176,5 +195,14 @@ fn plan(
         });
     }
     plan.arena_bytes = arena_bytes;
+    for (index, desc) in program.buffers.iter().enumerate() {
+        if let BufferKind::Part { of, offset_bytes } = desc.kind {
+            let whole = plan.places[of.0 as usize];
+            plan.places[index] = Place {
+                offset_bytes: whole.offset_bytes + offset_bytes,
+                ..whole
+            };
+        }
+    }
     Ok(plan)
 }

@@ -59,8 +59,8 @@ fn program(state: &mut u64) -> Program {
     }
 }
 
-/// Whether two dispatches touch a common byte that one of them writes: byte by byte. Of different
-/// buffers every byte counts, because descriptors show all of them.
+/// Whether two dispatches touch a common byte that one of them writes: byte by byte. Every byte that
+/// a descriptor shows counts, unless both write the same buffer.
 fn conflict(program: &Program, plan: &MemoryPlan, a: &Dispatch, b: &Dispatch) -> bool {
     let bytes = |x: &Binding, whole: bool| -> std::collections::HashSet<(Region, u64)> {
         let place = plan.places[x.buffer.0 as usize];
@@ -73,7 +73,8 @@ fn conflict(program: &Program, plan: &MemoryPlan, a: &Dispatch, b: &Dispatch) ->
     };
     a.bindings.iter().any(|x| {
         b.bindings.iter().any(|y| {
-            let whole = x.buffer != y.buffer;
+            let both_write = x.access.writes() && y.access.writes();
+            let whole = x.buffer != y.buffer || !both_write;
             (x.access != Access::Read || y.access != Access::Read)
                 && !bytes(x, whole).is_disjoint(&bytes(y, whole))
         })
@@ -132,24 +133,80 @@ fn regions_hold_what_they_should() {
     }
 }
 
+/// A dispatch that writes `bound` of `buffers`.
+fn writes(bound: &[u32], buffers: Vec<BufferDesc>) -> Program {
+    let bind = |&id: &u32| Binding {
+        buffer: BufferId(id),
+        access: Access::Write,
+        range_bytes: 0..buffers[id as usize].size_bytes,
+    };
+    let dispatch = Dispatch {
+        node: None,
+        shader: Shader::CopyPlain,
+        spec: vec![],
+        push: vec![],
+        bindings: vec![],
+        workgroups: [1; 3],
+    };
+    let dispatches = bound.iter().map(|id| Dispatch {
+        bindings: vec![bind(id)],
+        ..dispatch.clone()
+    });
+    Program {
+        dispatches: dispatches.collect(),
+        buffers,
+        ..Program::default()
+    }
+}
+
+fn part(offset_bytes: u64, size_bytes: u64) -> BufferDesc {
+    BufferDesc {
+        kind: BufferKind::Part {
+            of: BufferId(0),
+            offset_bytes,
+        },
+        size_bytes,
+    }
+}
+
+fn temporary(size_bytes: u64) -> BufferDesc {
+    BufferDesc {
+        kind: BufferKind::Temporary,
+        size_bytes,
+    }
+}
+
 #[test]
-fn a_buffer_beyond_the_device_is_refused() {
+fn what_a_kernel_binds_must_fit_the_device_and_parts_of_it_may() {
     let limits = DeviceLimits {
         max_storage_buffer_range_bytes: 64,
+        storage_buffer_alignment_bytes: 16,
         ..DeviceLimits::minimum()
     };
-    let buffer = |size_bytes| Program {
-        buffers: vec![BufferDesc {
-            kind: BufferKind::Temporary,
-            size_bytes,
-        }],
-        ..Program::default()
-    };
-    assert!(plan_memory(&buffer(64), &limits).is_ok());
-    let error = plan_memory(&buffer(80), &limits).expect_err("too large");
-    assert_eq!(error.kind, ErrorKind::OutOfMemory);
+    assert!(plan_memory(&writes(&[0], vec![temporary(64)]), &limits).is_ok());
+    let error = plan_memory(&writes(&[0], vec![temporary(80)]), &limits).expect_err("too large");
+    assert_eq!(error.kind, ErrorKind::Unsupported);
     assert!(
         error.message.contains("80") && error.message.contains("64"),
         "{error}"
     );
+    let buffers = vec![temporary(160), part(0, 64), part(64, 64), part(112, 48)];
+    let program = writes(&[1, 2, 3], buffers);
+    let plan = plan_memory(&program, &limits).expect("parts fit");
+    assert_eq!(plan.arena_bytes, 160);
+    let offsets: Vec<u64> = plan.places.iter().map(|place| place.offset_bytes).collect();
+    assert_eq!(offsets, [0, 0, 64, 112]);
+    // The last two share bytes of their whole; the first two touch and share none.
+    assert_eq!(hazards(&program, &plan), [false, false, true]);
+}
+
+#[test]
+fn a_part_keeps_its_whole_alive() {
+    let limits = DeviceLimits::minimum();
+    let buffers = vec![temporary(512), part(256, 256), temporary(512)];
+    let program = writes(&[0, 2, 1], buffers);
+    let plan = plan_memory(&program, &limits).expect("small");
+    assert_eq!(plan.arena_bytes, 1024);
+    let places = &plan.places;
+    assert_eq!(places[1].offset_bytes, places[0].offset_bytes + 256);
 }

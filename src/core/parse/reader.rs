@@ -238,7 +238,7 @@ impl<'a> Reader<'a> {
             id,
             op: op.to_owned(),
             args,
-            fused: Vec::new(),
+            ..Node::default()
         })
     }
 }

@@ -1,17 +1,19 @@
 //! Typed access to one node's arguments. Every error names the argument's position and value.
 
 use crate::base::error::{Error, Result};
-use crate::core::graph::{Fused, Graph, Node, TensorSpec, Value, ValueId};
+use crate::core::graph::{Graph, Node, Step, TensorSpec, Value, ValueId};
 use std::collections::HashMap;
 
 /// Integers of one list: sizes, or one number per dim. Operators take time quadratic in it.
 const MAX_INTS: usize = 1 << 12;
 
-/// The arguments of one call, with symbolic integers resolved for the current input sizes.
+/// The arguments of one call.
+#[derive(Clone, Copy)]
 pub struct Args<'a> {
     graph: &'a Graph,
     node: &'a Node,
-    integers: &'a HashMap<ValueId, i64>,
+    /// What symbolic integers are; `None` where that is not known yet.
+    integers: Option<&'a HashMap<ValueId, i64>>,
 }
 
 impl<'a> Args<'a> {
@@ -20,7 +22,16 @@ impl<'a> Args<'a> {
         Self {
             graph,
             node,
-            integers,
+            integers: Some(integers),
+        }
+    }
+
+    /// Arguments of `node` whatever the input sizes are: a symbolic integer is an error.
+    pub fn of_any_size(graph: &'a Graph, node: &'a Node) -> Self {
+        Self {
+            graph,
+            node,
+            integers: None,
         }
     }
 
@@ -30,8 +41,8 @@ impl<'a> Args<'a> {
     }
 
     /// Steps that passes moved behind the result.
-    pub fn fused(&self) -> &'a [Fused] {
-        &self.node.fused
+    pub fn epilogue(&self) -> &'a [Step] {
+        &self.node.epilogue
     }
 
     /// Number of arguments, outputs included.
@@ -109,9 +120,9 @@ impl<'a> Args<'a> {
             Value::Bool(b) => Some(i64::from(*b)),
             // 1 and 1.0 share a value in exported graphs: an integer may arrive as a double.
             Value::Double(x) if x.fract() == 0.0 && x.abs() < 9e15 => Some(*x as i64),
-            Value::SymInt(bound) => {
-                Some(self.integers.get(&id).copied().unwrap_or(i64::from(*bound)))
-            }
+            Value::SymInt(bound) => self
+                .integers
+                .map(|known| known.get(&id).copied().unwrap_or(i64::from(*bound))),
             _ => None,
         })
     }
@@ -254,31 +265,36 @@ impl<'a> Args<'a> {
             .collect()
     }
 
-    /// The single output: the last argument, or the first member of a list of outputs.
+    /// The single output: what the call writes, or the first member of a list of outputs.
     pub fn output(&self) -> Result<ValueId> {
-        let last = self
-            .len()
-            .checked_sub(1)
-            .ok_or_else(|| Error::blob("no arguments"))?;
-        match self.value(last)? {
+        let output = self.whole_output()?;
+        match self.graph.value(output)? {
             Value::List(ids) => ids
                 .first()
                 .copied()
                 .ok_or_else(|| Error::blob("the list of outputs is empty")),
-            _ => self.id(last),
+            _ => Ok(output),
         }
     }
 
     /// All outputs.
     pub fn outputs(&self) -> Result<Vec<ValueId>> {
-        let last = self
-            .len()
-            .checked_sub(1)
-            .ok_or_else(|| Error::blob("no arguments"))?;
-        match self.value(last)? {
+        let output = self.whole_output()?;
+        match self.graph.value(output)? {
             Value::List(ids) => Ok(ids.clone()),
-            _ => Ok(vec![self.id(last)?]),
+            _ => Ok(vec![output]),
         }
+    }
+
+    fn whole_output(&self) -> Result<ValueId> {
+        let output = self.node.output();
+        output.ok_or_else(|| Error::blob("no arguments"))
+    }
+
+    /// What the operand becomes that [`super::Op::writes`] names as its `i`-th.
+    pub fn written(&self, i: usize) -> Result<ValueId> {
+        let written = self.node.written.get(i).copied();
+        written.ok_or_else(|| Error::internal(format!("written operand {i} is not declared")))
     }
 
     /// Type and bound of output `i`.

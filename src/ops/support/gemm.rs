@@ -1,11 +1,11 @@
 //! General matrix multiplication: what convolutions and linear layers are made of.
 
 mod emit;
-pub mod finish;
+pub mod epilogue;
 mod kernel;
 pub mod packed;
 mod product;
 
-pub use emit::{emit, word};
-pub use finish::{Finish, Steps};
+pub use emit::emit;
+pub use epilogue::{Epilogue, PreparedEpilogue};
 pub use product::{Bias, Gemm, Matrix};

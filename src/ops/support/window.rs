@@ -77,29 +77,6 @@ pub fn split(t: &Tensor, d: usize, sizes: &[u32]) -> Result<Tensor> {
     Ok(out)
 }
 
-/// `t` with the sizes of 1 repeated and leading dims added, as NumPy broadcasts.
-pub fn expand(t: &Tensor, dims: &[u32]) -> Result<Tensor> {
-    let lead = dims.len().checked_sub(t.dims.len());
-    let Some(lead) = lead else {
-        return Err(Error::blob(format!("dims {:?} expand to {dims:?}", t.dims)));
-    };
-    let mut out = t.clone();
-    for _ in 0..lead {
-        out = insert(&out, 0, 1);
-    }
-    for (d, &size) in dims.iter().enumerate() {
-        if out.dims[d] == size {
-            continue;
-        }
-        if out.dims[d] != 1 {
-            return Err(Error::blob(format!("dims {:?} expand to {dims:?}", t.dims)));
-        }
-        out.dims[d] = size;
-        out.strides[d] = 0;
-    }
-    Ok(out)
-}
-
 /// `t` read as `dims` in row-major order, where that is a window: `None` where it needs a copy.
 /// The number of elements is the same.
 pub fn view(t: &Tensor, dims: &[u32]) -> Option<Tensor> {
@@ -327,16 +304,11 @@ mod tests {
     }
 
     #[test]
-    fn splits_expands_permutes() {
+    fn splits_and_permutes() {
         let t = dense(&[2, 12, 3], Layout::Contiguous);
         assert_eq!(walk(&split(&t, 1, &[2, 3, 2]).expect("12")), walk(&t));
         assert!(split(&t, 1, &[5, 2]).is_err());
         let row = dense(&[1, 3], Layout::Contiguous);
-        assert_eq!(
-            walk(&expand(&row, &[2, 2, 3]).expect("broadcast")),
-            [0, 1, 2].repeat(4)
-        );
-        assert!(expand(&row, &[3]).is_err() && expand(&row, &[2, 4]).is_err());
         assert!(permute(&t, &[0, 1]).is_err() && permute(&t, &[0, 1, 1]).is_err());
         assert_eq!(walk(&permute(&row, &[1, 0]).expect("order")), [0, 1, 2]);
         assert_eq!(select(&t, 1, 11).expect("last").offset, 33);

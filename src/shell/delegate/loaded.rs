@@ -6,12 +6,14 @@ use super::ports::{check_count, check_input, check_output, write_integer};
 use crate::base::error::{Error, Result};
 use crate::compile::load::{self, BlobData, Loaded, Planned};
 use crate::core::constant::ConstantData;
-use crate::core::graph::InputShape;
+use crate::core::constraints::Constraints;
+use crate::core::graph::{Graph, InputShape};
 use crate::core::memory::MemoryPlan;
 use crate::core::options::{Options, Profile};
+use crate::core::parse::parse;
 use crate::core::program::{PortKind, Program};
 use crate::shell::vk::{
-    validation, Device, MemoryReport, Recording, Reserved, Session, Sharing, Terms, Timing,
+    validation, Device, MemoryReport, Recording, Reserved, Session, Sharing, Terms, Timing, POISON,
 };
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
@@ -62,6 +64,9 @@ impl Delegate {
     /// `named` supplies constants that are not in the blob.
     pub fn create(blob: &[u8], options: &Options, named: &dyn ConstantData) -> Result<Self> {
         let mut phases = Phases::start();
+        // Before the device: a wrong blob touches nothing of Vulkan.
+        let graph = parse(blob)?;
+        phases.end("parse_ms");
         let device = Device::open(options)?;
         phases.end("device_ms");
         if let Some(path) = &options.pipeline_cache {
@@ -69,18 +74,19 @@ impl Delegate {
             phases.end("read_cache_ms");
         }
         let data = BlobData { blob, named };
-        let loaded = Self::load(&device, &data, options, phases);
+        let loaded = Self::load(&device, graph, &data, options, phases);
         watched(&device, loaded)
     }
 
     fn load(
         device: &Arc<Device>,
+        graph: Graph,
         data: &BlobData<'_>,
         options: &Options,
         mut phases: Phases,
     ) -> Result<Self> {
-        let on = (device.limits(), device.images());
-        let (loaded, planned) = load::plan(data.blob, data.named, on, options)?;
+        let constraints = Constraints::new(options, device.limits());
+        let (loaded, planned) = load::plan_graph(graph, data, constraints, device.images())?;
         phases.end("compile_ms");
         let session = session(device, &loaded, &planned, data, options)?;
         phases.end("memory_ms");
@@ -184,6 +190,9 @@ impl Delegate {
                     session.input_mut(program, plan, buffer)?,
                 )?;
             }
+        }
+        if self.options.poison {
+            watched(&self.device, session.fill(POISON))?;
         }
         let stored = Instant::now();
         watched(&self.device, session.run(program, plan, recording))?;

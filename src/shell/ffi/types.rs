@@ -261,8 +261,7 @@ pub struct etvk_input_shape {
     pub integer: i64,
 }
 
-/// Host memory of one input or output. dtype may differ from the port's where PyTorch widens: int64
-/// for an int32 port, float64 or float16 for a float32 port, float32 for a float16 port.
+/// Host memory of one input or output. dtype may differ from the port's as etvk_dtype_fits says.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct etvk_tensor {

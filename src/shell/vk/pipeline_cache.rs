@@ -2,8 +2,8 @@
 //! when its load made pipelines that the file does not have. Nothing here is an error: without the
 //! file, loading is only slower.
 
-use super::cache_file::{decode, encode, kernels_digest, pipeline_key, read, replace};
-use super::cache_file::{Contents, Identity};
+use super::cache_file::{decode, encode, kernels_digest, pipeline_key, Contents, Identity};
+use super::cache_place::{read, replace};
 use super::device::Device;
 use super::lock;
 use super::pipeline::Made;
@@ -24,8 +24,7 @@ pub(super) fn identity(properties: &vk::PhysicalDeviceProperties) -> Identity {
 
 impl Device {
     /// Takes over what the file at `path` holds, unless that was done before. A file that is not
-    /// there is no trouble; one that is of no use is told in the log, and replaced by
-    /// [`Device::save_pipelines`].
+    /// there is no trouble; one that is of no use is told in the log.
     pub fn load_pipelines(&self, path: &Path) {
         let mut made = lock(&self.pipelines.made);
         if made.files.contains_key(path) {
@@ -66,7 +65,8 @@ impl Device {
         }
     }
 
-    /// Writes all pipelines of this device to the file at `path`, if it does not have them all.
+    /// Writes all pipelines of this device to the file at `path`, if it does not have them all; see
+    /// [`replace`] for what may be written over.
     pub fn save_pipelines(&self, path: &Path) {
         let mut made = lock(&self.pipelines.made);
         let keys = made.pipelines.keys();

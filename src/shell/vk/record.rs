@@ -4,6 +4,7 @@ mod timing;
 
 pub use timing::Timing;
 
+use super::commands::{Commands, Work};
 use super::device::Device;
 use super::image::Image;
 use super::memory::Buffer;
@@ -35,8 +36,7 @@ enum Shown {
 
 /// The commands of one program. The session that it was recorded from must outlive its use.
 pub struct Recording {
-    commands: vk::CommandBuffer,
-    command_pool: vk::CommandPool,
+    commands: Commands,
     descriptor_pool: vk::DescriptorPool,
     /// A timestamp before the first dispatch and one after each that ends a span; null when nothing
     /// is timed.
@@ -65,11 +65,10 @@ pub(super) struct Source<'a> {
 impl Recording {
     pub(super) fn new(device: &Arc<Device>, source: &Source<'_>) -> Result<Self> {
         let bound = Pipelines::of(device, source.program)?;
-        let (command_pool, commands) = command_buffer(device)?;
+        let commands = Commands::new(device)?;
         // From here on `Drop` cleans up; a null pool is ignored.
         let mut recording = Self {
             commands,
-            command_pool,
             descriptor_pool: vk::DescriptorPool::null(),
             query_pool: vk::QueryPool::null(),
             query_count: 0,
@@ -93,7 +92,7 @@ impl Recording {
     }
 
     pub(super) fn commands(&self) -> vk::CommandBuffer {
-        self.commands
+        self.commands.handle()
     }
 
     /// Barriers between its dispatches.
@@ -260,192 +259,70 @@ impl Recording {
         sets: &[vk::DescriptorSet],
     ) -> Result<()> {
         let waits = hazards(source.program, source.plan);
-        let device = self.device.clone();
-        let vk_device = &device.handle;
-        let commands = self.commands;
-        let begin = vk::CommandBufferBeginInfo::default();
-        // SAFETY: the command buffer is new; pipelines, layouts and sets are of this device and
-        // outlive it, and `Pipelines::of` has checked every dispatch against kernel and device.
-        unsafe {
-            device.check(
-                "vkBeginCommandBuffer",
-                vk_device.begin_command_buffer(commands, &begin),
-            )?;
-            if self.query_count > 0 {
-                vk_device.cmd_reset_query_pool(commands, self.query_pool, 0, self.query_count);
-            }
-            // Staging written by the host, and whatever an earlier submission left.
-            barrier(&device, commands, Edge::Start, Work::Shaders);
+        let mut barriers = 0;
+        self.commands.record(Work::Shaders, || {
+            self.reset_queries();
             self.stamp(0);
             let mut stamps = 0;
-            let mut last: Option<(vk::Pipeline, vk::DescriptorSet)> = None;
+            let mut last = None;
             for (at, dispatch) in source.program.dispatches.iter().enumerate() {
                 let claimed = self.claimed(source, dispatch).map(Image::claim);
                 if waits[at] || claimed.is_some() {
-                    let between = (Edge::Between, Work::Shaders);
-                    barrier_and(&device, commands, between, claimed.as_slice());
-                    self.barriers += 1;
+                    self.commands.barrier(Work::Shaders, claimed.as_slice());
+                    barriers += 1;
                 }
                 let set = sets.get(at).copied().unwrap_or_default();
-                if last.is_none_or(|(pipeline, _)| pipeline != bound[at].pipeline) {
-                    vk_device.cmd_bind_pipeline(
-                        commands,
-                        vk::PipelineBindPoint::COMPUTE,
-                        bound[at].pipeline,
-                    );
-                }
-                if last != Some((bound[at].pipeline, set)) && !dispatch.bindings.is_empty() {
-                    vk_device.cmd_bind_descriptor_sets(
-                        commands,
-                        vk::PipelineBindPoint::COMPUTE,
-                        bound[at].layout,
-                        0,
-                        &[set],
-                        &[],
-                    );
-                }
+                self.dispatch(dispatch, &bound[at], set, last);
                 last = Some((bound[at].pipeline, set));
-                if !dispatch.push.is_empty() {
-                    let bytes: Vec<u8> = dispatch
-                        .push
-                        .iter()
-                        .flat_map(|word| word.to_ne_bytes())
-                        .collect();
-                    vk_device.cmd_push_constants(
-                        commands,
-                        bound[at].layout,
-                        vk::ShaderStageFlags::COMPUTE,
-                        0,
-                        &bytes,
-                    );
-                }
-                let [x, y, z] = dispatch.workgroups;
-                vk_device.cmd_dispatch(commands, x, y, z);
                 if self.stamped.get(at) == Some(&true) {
                     stamps += 1;
                     self.stamp(stamps);
                 }
             }
-            barrier(&device, commands, Edge::End, Work::Shaders);
-            device.check("vkEndCommandBuffer", vk_device.end_command_buffer(commands))
+        })?;
+        self.barriers = barriers;
+        Ok(())
+    }
+
+    /// Records `dispatch` with its set. `last` is what the dispatch before it has bound.
+    fn dispatch(
+        &self,
+        dispatch: &Dispatch,
+        bound: &Bound,
+        set: vk::DescriptorSet,
+        last: Option<(vk::Pipeline, vk::DescriptorSet)>,
+    ) {
+        let (device, commands) = (&self.device.handle, self.commands());
+        let compute = vk::PipelineBindPoint::COMPUTE;
+        // SAFETY: the commands are being recorded. Pipeline, layout and set are of this device and
+        // outlive them; `Pipelines::of` has checked the dispatch against kernel and device.
+        unsafe {
+            if last.is_none_or(|(pipeline, _)| pipeline != bound.pipeline) {
+                device.cmd_bind_pipeline(commands, compute, bound.pipeline);
+            }
+            if last != Some((bound.pipeline, set)) && !dispatch.bindings.is_empty() {
+                device.cmd_bind_descriptor_sets(commands, compute, bound.layout, 0, &[set], &[]);
+            }
+            if !dispatch.push.is_empty() {
+                let words = dispatch.push.iter();
+                let bytes: Vec<u8> = words.flat_map(|word| word.to_ne_bytes()).collect();
+                let stages = vk::ShaderStageFlags::COMPUTE;
+                device.cmd_push_constants(commands, bound.layout, stages, 0, &bytes);
+            }
+            let [x, y, z] = dispatch.workgroups;
+            device.cmd_dispatch(commands, x, y, z);
         }
     }
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        // SAFETY: every submission was waited for; freeing the pools frees what came from them.
+        // SAFETY: every submission was waited for; the pools free what came from them.
         unsafe {
             self.device.handle.destroy_query_pool(self.query_pool, None);
             self.device
                 .handle
                 .destroy_descriptor_pool(self.descriptor_pool, None);
-            self.device
-                .handle
-                .destroy_command_pool(self.command_pool, None);
-        }
-    }
-}
-
-/// Where a barrier stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Edge {
-    /// Before the first dispatch: the host has written.
-    Start,
-    /// Between two dispatches.
-    Between,
-    /// After the last dispatch: the host will read.
-    End,
-}
-
-/// What commands do on both sides of a barrier.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Work {
-    /// Kernels read and write.
-    Shaders,
-    /// Memory is copied.
-    Transfers,
-}
-
-impl Work {
-    /// Reads and writes of it. Not `MEMORY_READ | MEMORY_WRITE`, which is more than anything here
-    /// does: on an H100 a barrier of those takes 5.5 microseconds, of these 2.3.
-    fn accesses(self) -> vk::AccessFlags {
-        match self {
-            Self::Shaders => vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE,
-            Self::Transfers => vk::AccessFlags::TRANSFER_READ | vk::AccessFlags::TRANSFER_WRITE,
-        }
-    }
-}
-
-/// A memory barrier of all reads and writes of `work`. Never an execution-only one, even where only
-/// reads came before: some drivers drop those.
-pub(super) fn barrier(device: &Device, commands: vk::CommandBuffer, edge: Edge, work: Work) {
-    barrier_and(device, commands, (edge, work), &[]);
-}
-
-/// The same, and barriers of images.
-fn barrier_and(
-    device: &Device,
-    commands: vk::CommandBuffer,
-    (edge, work): (Edge, Work),
-    images: &[vk::ImageMemoryBarrier<'_>],
-) {
-    let (mut from, mut to) = (
-        vk::PipelineStageFlags::ALL_COMMANDS,
-        vk::PipelineStageFlags::ALL_COMMANDS,
-    );
-    let all = work.accesses();
-    let (mut src, mut dst) = (all, all);
-    match edge {
-        Edge::Start => {
-            from |= vk::PipelineStageFlags::HOST;
-            // An earlier submission may have been an upload.
-            src |= vk::AccessFlags::HOST_WRITE | Work::Transfers.accesses();
-        }
-        Edge::Between => {}
-        Edge::End => {
-            to |= vk::PipelineStageFlags::HOST;
-            dst |= vk::AccessFlags::HOST_READ | Work::Shaders.accesses();
-        }
-    }
-    let barriers = [vk::MemoryBarrier::default()
-        .src_access_mask(src)
-        .dst_access_mask(dst)];
-    // SAFETY: called while `commands` is being recorded.
-    unsafe {
-        device.handle.cmd_pipeline_barrier(
-            commands,
-            from,
-            to,
-            vk::DependencyFlags::empty(),
-            &barriers,
-            &[],
-            images,
-        );
-    }
-}
-
-/// A command pool with one command buffer.
-pub(super) fn command_buffer(device: &Device) -> Result<(vk::CommandPool, vk::CommandBuffer)> {
-    let info = vk::CommandPoolCreateInfo::default()
-        .flags(vk::CommandPoolCreateFlags::RESET_COMMAND_BUFFER)
-        .queue_family_index(device.queue_family);
-    // SAFETY: the device is alive and has that family.
-    let created = unsafe { device.handle.create_command_pool(&info, None) };
-    let pool = device.check("vkCreateCommandPool", created)?;
-    let info = vk::CommandBufferAllocateInfo::default()
-        .command_pool(pool)
-        .level(vk::CommandBufferLevel::PRIMARY)
-        .command_buffer_count(1);
-    // SAFETY: the pool is new and only used here.
-    let allocated = unsafe { device.handle.allocate_command_buffers(&info) };
-    match device.check("vkAllocateCommandBuffers", allocated) {
-        Ok(buffers) => Ok((pool, buffers.first().copied().unwrap_or_default())),
-        Err(error) => {
-            // SAFETY: nothing came from the pool.
-            unsafe { device.handle.destroy_command_pool(pool, None) };
-            Err(error)
         }
     }
 }

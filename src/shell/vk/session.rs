@@ -1,6 +1,9 @@
 //! The device memory of one delegate, and running programs in it.
 
 mod limit;
+mod poison;
+
+pub use poison::POISON;
 
 use super::device::Device;
 use super::memory::{Buffer, Purpose};
@@ -130,7 +133,7 @@ impl Session {
         thread::scope(|scope| {
             let builder = thread::Builder::new().name("etvk pipelines".into());
             let beside = builder.spawn_scoped(scope, making);
-            let filled = Self::fill(device, (program, plan), terms, read);
+            let filled = Self::with_memory(device, (program, plan), terms, read);
             // Where there is no thread for it, recording makes them.
             let made = beside.map_or(Ok(0.0), |thread| {
                 thread.join().unwrap_or_else(|panic| resume_unwind(panic))
@@ -141,7 +144,7 @@ impl Session {
         })
     }
 
-    fn fill(
+    fn with_memory(
         device: &Arc<Device>,
         (program, plan): (&Program, &MemoryPlan),
         terms: Terms,
@@ -299,6 +302,15 @@ impl Session {
         }
     }
 
+    /// Where the upload `index` of `program` was put at load.
+    fn uploaded(&self, program: &Program, index: usize) -> Result<Place> {
+        let upload = program.uploads.get(index);
+        let place = upload.and_then(|upload| self.constants.get(upload));
+        place
+            .copied()
+            .ok_or_else(|| Error::internal(format!("upload {index} was not made at load")))
+    }
+
     fn record(
         &self,
         program: &Program,
@@ -312,13 +324,18 @@ impl Session {
             .zip(&plan.places)
             .map(|(buffer, place)| {
                 let place = match buffer.kind {
-                    BufferKind::Constant(index) => *program
-                        .uploads
-                        .get(index)
-                        .and_then(|upload| self.constants.get(upload))
-                        .ok_or_else(|| {
-                            Error::internal(format!("upload {index} was not made at load"))
-                        })?,
+                    BufferKind::Constant(index) => self.uploaded(program, index)?,
+                    BufferKind::Part { of, offset_bytes } => match program.buffer(of).kind {
+                        BufferKind::Constant(index) => {
+                            let whole = self.uploaded(program, index)?;
+                            let offset_bytes = whole.offset_bytes + offset_bytes;
+                            Place {
+                                offset_bytes,
+                                ..whole
+                            }
+                        }
+                        _ => *place,
+                    },
                     _ => *place,
                 };
                 Ok(match buffer.kind {
@@ -375,10 +392,13 @@ impl Session {
             .submit_and_wait(recording.commands(), self.fence.handle);
         drop(held);
         done?;
-        match self.buffer(Region::Outputs) {
-            Some(outputs) => outputs.invalidate(),
-            None => Ok(()),
-        }
+        self.invalidate_outputs()
+    }
+
+    /// Makes the device's writes visible in what [`Session::output`] gives.
+    fn invalidate_outputs(&self) -> Result<()> {
+        self.buffer(Region::Outputs)
+            .map_or(Ok(()), Buffer::invalidate)
     }
 
     /// The staging bytes of input buffer `id`.

@@ -4,12 +4,13 @@ use super::*;
 use crate::base::error::Result;
 use crate::core::constant::Pack;
 use crate::core::graph::{ConstantId, ValueId};
+use crate::core::kernels::lib::{Narrow, Window};
+use crate::core::kernels::{copy, Words};
 use crate::core::memory::{plan_memory, MemoryPlan};
 use crate::core::options::Options;
 use crate::core::program::{
     Access, Binding, BufferDesc, BufferId, BufferKind, Dispatch, Port, PortKind, Program, Upload,
 };
-use crate::core::shader::Shader;
 use crate::core::tensor::{DType, Element};
 use std::sync::Arc;
 
@@ -31,13 +32,22 @@ const BYTES: u64 = 4 * COUNT as u64;
 
 /// The copy kernel over `COUNT` floats.
 fn copy(from: u32, to: u32, to_access: Access) -> Dispatch {
-    let mut push = vec![COUNT, 0, 0];
-    push.extend(
-        [COUNT, 0, 0, 0, 0, 0, 0, 0]
-            .into_iter()
-            .chain([1, 0, 0, 0, 0, 0, 0, 0]),
-    );
-    push.extend([1, 0, 0, 0, 0, 0, 0, 0]);
+    let window = Window {
+        offset: 0,
+        strides: [1, 0, 0, 0, 0, 0, 0, 0],
+    };
+    let push = copy::Push {
+        count: COUNT,
+        sizes: [COUNT, 0, 0, 0, 0, 0, 0, 0],
+        source: window,
+        target: window,
+    };
+    let spec = copy::Spec {
+        rank: 1,
+        source: Element::F32,
+        target: Element::F32,
+        narrow: Narrow::None,
+    };
     let bind = |buffer, access| Binding {
         buffer: BufferId(buffer),
         access,
@@ -45,9 +55,9 @@ fn copy(from: u32, to: u32, to_access: Access) -> Dispatch {
     };
     Dispatch {
         node: None,
-        shader: Shader::CopyPlain,
-        spec: vec![64, 1, 1, 1, Element::F32 as u32, Element::F32 as u32, 0],
-        push,
+        shader: copy::Variant::Plain.shader(),
+        spec: [vec![64, 1, 1], spec.words()].concat(),
+        push: push.words(),
         bindings: vec![bind(from, Access::Read), bind(to, to_access)],
         workgroups: [COUNT.div_ceil(64), 1, 1],
     }
@@ -180,6 +190,49 @@ fn a_recording_is_submitted_again_with_new_inputs() {
 }
 
 #[test]
+fn what_no_kernel_writes_shows_the_pattern() {
+    let Some(device) = device("what_no_kernel_writes_shows_the_pattern", &[]) else {
+        return;
+    };
+    let pattern: Vec<u8> = POISON.to_ne_bytes().repeat(BYTES as usize / 4);
+    // Without the first copy the temporary is unwritten, without the last one the output.
+    for (kind, missing) in [
+        (BufferKind::Temporary, 0),
+        (BufferKind::Workspace, 0),
+        (BufferKind::Temporary, 2),
+    ] {
+        let mut program = program(Access::Write);
+        program.buffers[1].kind = kind;
+        let whole = program.clone();
+        program.dispatches.remove(missing);
+        let plan = plan_memory(&program, device.limits()).expect("plan");
+        let mut session =
+            Session::create(&device, (&program, &plan), Sharing::Alone, &halves).expect("memory");
+        let mut run = |program: &Program| {
+            let prepared = session.prepare(program, &plan).expect("recorded");
+            let (mut recording, _) = session.commit(prepared);
+            let input = session.input_mut(program, &plan, BufferId(0));
+            input.expect("staging").copy_from_slice(&floats(7.0));
+            session.fill(POISON).expect("filled");
+            session.run(program, &plan, &mut recording).expect("run");
+            let output = |id| {
+                session
+                    .output(program, &plan, BufferId(id))
+                    .expect("staging")
+                    .to_vec()
+            };
+            assert_eq!(output(4), floats(0.5), "constants stay");
+            output(2)
+        };
+        assert_eq!(run(&whole), floats(7.0), "what is written is right");
+        assert_eq!(run(&program), pattern, "{kind:?}, without copy {missing}");
+    }
+    if device.validated() {
+        validation::check().expect("silence");
+    }
+}
+
+#[test]
 fn larger_plans_move_memory_and_unknown_constants_are_refused() {
     let Some(device) = device("larger_plans_move_memory", &[]) else {
         return;
@@ -238,10 +291,10 @@ fn a_dispatch_that_vulkan_would_leave_undefined_is_refused() {
         (&|d| d.push.truncate(26), "26 push words"),
         (&|d| d.bindings.truncate(1), "1 bindings"),
         (&|d| d.spec.truncate(6), "6 specialization"),
-        (&|d| d.spec[0] = 0, "workgroups of [0, 1, 1]"),
-        (&|d| d.spec[1] = 1 << 30, "workgroups of"),
+        (&|d| d.spec[0] = 0, "a workgroup of [0, 1, 1]"),
+        (&|d| d.spec[1] = 1 << 30, "a workgroup of"),
         (&|d| d.workgroups[2] = 0, "0] workgroups"),
-        (&|d| d.workgroups[1] = u32::MAX, "limit"),
+        (&|d| d.workgroups[1] = u32::MAX, "the device allows"),
     ];
     let loaded = load(&device, Access::Write).expect("load");
     for (change, names) in changes {
@@ -313,7 +366,7 @@ fn in_child(name: &str) {
     let out = std::process::Command::new(std::env::current_exe().expect("own path"))
         .args([
             "--exact",
-            &format!("vk::tests::{name}"),
+            &format!("{}::{name}", module_path!().trim_start_matches("etvk::")),
             "--ignored",
             "--nocapture",
         ])

@@ -1,9 +1,9 @@
 //! Constants on their way to the device: packed straight into a small mapped staging buffer and
 //! copied from there, so that loading never needs the weights a second time in memory.
 
+use super::commands::{Commands, Work};
 use super::device::Device;
 use super::memory::{Buffer, Purpose};
-use super::record::{barrier, command_buffer, Edge, Work};
 use super::usage::Promise;
 use crate::base::error::{Error, Result};
 use crate::core::constant::Pack;
@@ -56,8 +56,7 @@ pub(super) struct Uploader<'a> {
     used_bytes: u64,
     copies: Vec<vk::BufferCopy>,
     target: &'a Buffer,
-    commands: vk::CommandBuffer,
-    command_pool: vk::CommandPool,
+    commands: Commands,
     fence: &'a Fence,
     device: &'a Arc<Device>,
 }
@@ -73,15 +72,12 @@ impl<'a> Uploader<'a> {
     ) -> Result<Self> {
         let (name, purpose) = ("etvk upload", Purpose::Upload);
         let staging = Buffer::new(device, name, staging_bytes, purpose, promise)?;
-        let (command_pool, commands) = command_buffer(device)?;
-        let (used_bytes, copies) = (0, Vec::new());
         Ok(Self {
             staging,
-            used_bytes,
-            copies,
+            used_bytes: 0,
+            copies: Vec::new(),
             target,
-            commands,
-            command_pool,
+            commands: Commands::new(device)?,
             fence,
             device,
         })
@@ -144,44 +140,19 @@ impl<'a> Uploader<'a> {
             return Ok(());
         }
         self.staging.flush()?;
-        let vk_device = &self.device.handle;
-        let begin = vk::CommandBufferBeginInfo::default()
-            .flags(vk::CommandBufferUsageFlags::ONE_TIME_SUBMIT);
-        // SAFETY: the last submission of these commands was waited for; beginning resets them. The
-        // copies lie inside both buffers, as `add` has checked.
-        unsafe {
-            self.device.check(
-                "vkBeginCommandBuffer",
-                vk_device.begin_command_buffer(self.commands, &begin),
-            )?;
-            barrier(self.device, self.commands, Edge::Start, Work::Transfers);
-            vk_device.cmd_copy_buffer(
-                self.commands,
-                self.staging.handle(),
-                self.target.handle(),
-                &self.copies,
-            );
-            barrier(self.device, self.commands, Edge::End, Work::Transfers);
-            self.device.check(
-                "vkEndCommandBuffer",
-                vk_device.end_command_buffer(self.commands),
-            )?;
-        }
-        self.device
-            .submit_and_wait(self.commands, self.fence.handle)?;
+        let commands = self.commands.handle();
+        self.commands.record(Work::Transfers, || {
+            let (from, to) = (self.staging.handle(), self.target.handle());
+            // SAFETY: the commands are being recorded; the copies lie inside both buffers, as `add`
+            // has checked.
+            unsafe {
+                let device = &self.device.handle;
+                device.cmd_copy_buffer(commands, from, to, &self.copies);
+            }
+        })?;
+        self.device.submit_and_wait(commands, self.fence.handle)?;
         self.copies.clear();
         self.used_bytes = 0;
         Ok(())
-    }
-}
-
-impl Drop for Uploader<'_> {
-    fn drop(&mut self) {
-        // SAFETY: every submission was waited for.
-        unsafe {
-            self.device
-                .handle
-                .destroy_command_pool(self.command_pool, None)
-        };
     }
 }

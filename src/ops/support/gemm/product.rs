@@ -1,6 +1,6 @@
 //! A matrix product as data: its operands and what is done to its sums.
 
-use super::finish::Finish;
+use super::epilogue::PreparedEpilogue;
 use crate::core::program::BufferId;
 use crate::core::tensor::{Element, Tensor};
 use std::ops::Range;
@@ -49,7 +49,7 @@ impl Bias {
     }
 }
 
-/// `C[z] = finish(alpha * A[z] * B[z] + bias)`, A being `[m, k]` and B `[k, n]`.
+/// `C[z] = epilogue(alpha * A[z] * B[z] + bias)`, A being `[m, k]` and B `[k, n]`.
 #[derive(Clone, Debug)]
 pub struct Gemm<'a> {
     /// Rows of A and C.
@@ -80,5 +80,5 @@ pub struct Gemm<'a> {
     /// What is added.
     pub bias: Option<&'a Bias>,
     /// Steps on the sum.
-    pub finish: &'a Finish,
+    pub epilogue: &'a PreparedEpilogue,
 }

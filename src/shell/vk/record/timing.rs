@@ -64,6 +64,18 @@ impl Recording {
         Ok(self.stamped.iter().map(|&stamped| time(stamped)).collect())
     }
 
+    /// Within [`Commands::record`](super::super::commands::Commands::record), before the first stamp.
+    pub(super) fn reset_queries(&self) {
+        if self.query_count > 0 {
+            let commands = self.commands();
+            // SAFETY: called while the commands are being recorded; the pool has as many queries.
+            unsafe {
+                let device = &self.device.handle;
+                device.cmd_reset_query_pool(commands, self.query_pool, 0, self.query_count);
+            }
+        }
+    }
+
     pub(super) fn stamp(&self, query: usize) {
         let Ok(query) = u32::try_from(query) else {
             return;
@@ -72,7 +84,7 @@ impl Recording {
             // SAFETY: called while the commands are being recorded; the query exists.
             unsafe {
                 self.device.handle.cmd_write_timestamp(
-                    self.commands,
+                    self.commands(),
                     vk::PipelineStageFlags::BOTTOM_OF_PIPE,
                     self.query_pool,
                     query,
