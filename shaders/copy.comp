@@ -14,6 +14,8 @@ layout(constant_id = 6) const uint NARROW = 0;
 
 INPUT(0, source, SOURCE)
 OUTPUT(1, target, TARGET)
+INPUT_BITS(0, source, SOURCE)
+OUTPUT_BITS(1, target, TARGET)
 #include "narrow.glsl"
 
 const uint MAX_RANK = 8;
@@ -42,8 +44,9 @@ void main() {
   from += int(rest) * source.strides[0];
   to += int(rest) * target.strides[0];
   if (NARROW == NARROW_BOOL) {
-    bool set = SOURCE == I32 ? source_int(from) != 0 : source_float(from) != 0.0;
-    target_set_int(to, set ? 1 : 0);
+    target_set_int(to, source_is_zero(from) ? 0 : 1);
+  } else if (SOURCE == TARGET && NARROW == NARROW_NONE) {
+    target_set_bits(to, source_bits(from));
   } else if (TARGET == I32) {
     target_set_int(to, narrowed(source_int(from)));
   } else {

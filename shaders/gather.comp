@@ -15,6 +15,8 @@ layout(constant_id = 5) const uint TARGET = 0;
 INPUT(0, indices, I32)
 INPUT(1, source, SOURCE)
 OUTPUT(2, target, TARGET)
+INPUT_BITS(1, source, SOURCE)
+OUTPUT_BITS(2, target, TARGET)
 
 const uint MAX_RANK = 6;
 #include "strided.glsl"
@@ -43,7 +45,9 @@ void main() {
   int index = indices_int(at.x);
   index = clamp(index < 0 ? index + axis_size : index, 0, axis_size - 1);
   int from = at.y + index * axis_stride;
-  if (TARGET == I32) {
+  if (SOURCE == TARGET) {
+    target_set_bits(at.z, source_bits(from));
+  } else if (TARGET == I32) {
     target_set_int(at.z, source_int(from));
   } else {
     target_set_float(at.z, source_float(from));

@@ -13,6 +13,8 @@ layout(constant_id = 5) const uint TARGET = 0;
 
 INPUT(0, source, SOURCE)
 OUTPUT(1, target, TARGET)
+INPUT_BITS(0, source, SOURCE)
+OUTPUT_BITS(1, target, TARGET)
 
 const uint MAX_RANK = 5;
 #include "strided.glsl"
@@ -46,7 +48,9 @@ void main() {
     inside = inside && i < source_sizes[d];
     from += int(i) * source.strides[d];
   }
-  if (TARGET == I32) {
+  if (SOURCE == TARGET && inside) {
+    target_set_bits(to, source_bits(from));
+  } else if (TARGET == I32) {
     int x = int(value);
     if (inside) {
       x = source_int(from);

@@ -31,6 +31,8 @@ layout(constant_id = 6) const uint KIND = 0;
 
 INPUT(0, source, SOURCE)
 OUTPUT(1, target, TARGET)
+INPUT_BITS(0, source, SOURCE)
+OUTPUT_BITS(1, target, TARGET)
 
 // Source position of target position i.
 float position(const int i, const float scale) {
@@ -40,8 +42,12 @@ float position(const int i, const float scale) {
   return scale * float(i);
 }
 
+int element_at(const int plane, const int y, const int x) {
+  return plane + (y - source_row) * planes.source.strides[2] + x * planes.source.strides[3];
+}
+
 float element(const int plane, const int y, const int x) {
-  return source_float(plane + (y - source_row) * planes.source.strides[2] + x * planes.source.strides[3]);
+  return source_float(element_at(plane, y, x));
 }
 
 void main() {
@@ -55,6 +61,10 @@ void main() {
   float x = position(at.w, scale_x);
   int y0 = min(int(floor(y)), height_in - 1);
   int x0 = min(int(floor(x)), width_in - 1);
+  if (KIND == NEAREST && SOURCE == TARGET) {
+    target_set_bits(target_element(at), source_bits(element_at(plane, y0, x0)));
+    return;
+  }
   if (KIND == NEAREST) {
     target_set_float(target_element(at), element(plane, y0, x0));
     return;

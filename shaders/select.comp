@@ -17,6 +17,9 @@ INPUT(0, condition, CONDITION)
 INPUT(1, left, LEFT)
 INPUT(2, right, RIGHT)
 OUTPUT(3, target, TARGET)
+INPUT_BITS(1, left, LEFT)
+INPUT_BITS(2, right, RIGHT)
+OUTPUT_BITS(3, target, TARGET)
 
 const uint MAX_RANK = 5;
 #include "strided.glsl"
@@ -48,7 +51,9 @@ void main() {
     to += at * target.strides[d];
   }
   bool chosen = condition_int(c) != 0;
-  if (TARGET == I32) {
+  if (LEFT == TARGET && RIGHT == TARGET) {
+    target_set_bits(to, chosen ? left_bits(l) : right_bits(r));
+  } else if (TARGET == I32) {
     target_set_int(to, chosen ? left_int(l) : right_int(r));
   } else {
     target_set_float(to, chosen ? left_float(l) : right_float(r));

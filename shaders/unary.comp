@@ -77,8 +77,8 @@ float on_float(const float x) {
   float p = uintBitsToFloat(a);
   float q = uintBitsToFloat(b);
   switch (FUNCTION) {
-    case ABS: return abs(x);
-    case NEG: return -x;
+    case ABS: return uintBitsToFloat(floatBitsToUint(x) & 0x7fffffffu);
+    case NEG: return uintBitsToFloat(floatBitsToUint(x) ^ 0x80000000u);
     case COS: return sin_shifted(x, 1);
     case SIN: return sin_shifted(x, 0);
     case TAN: return tan_exact(x);
@@ -100,8 +100,8 @@ float on_float(const float x) {
     case HARDSIGMOID: return hardsigmoid(x);
     case LEAKY_RELU: return less(0.0, x) ? x : x * p;
     case SILU: return silu(x);
-    case CEIL: return ceil(x);
-    case FLOOR: return floor(x);
+    case CEIL: return ceil_exact(x);
+    case FLOOR: return floor_exact(x);
     case TRUNC: return trunc(x);
     case BITWISE_NOT: return float(~int(x));
     case LOGICAL_NOT: return is_zero(x) ? 1.0 : 0.0;

@@ -221,7 +221,7 @@ pub(crate) fn check_name(name: &str, what: &str) -> Result<(), String> {
 /// The name of what a binding holds, without how one of its declarations sees it: `x`, `x4` and `x8`
 /// are `x`, `source_f32` and `source_i32` are `source`, `a_image` is `a`.
 pub(crate) fn binding_name(declared: &str) -> &str {
-    for view in ["_f32", "_f16", "_i32", "_image"] {
+    for view in ["_f32", "_f16", "_i32", "_u16", "_image"] {
         if let Some(name) = declared.strip_suffix(view) {
             return name;
         }

@@ -18,12 +18,21 @@ const uint I32 = 2u;
 #define ELEMENTS(BINDING, QUALIFIER, NAME) \
   ELEMENTS_32(BINDING, QUALIFIER, NAME)    \
   layout(std430, set = 0, binding = BINDING) QUALIFIER buffer NAME##_F16 { float16_t NAME##_f16[]; };
+#define BITS_16(BINDING, QUALIFIER, NAME) \
+  layout(std430, set = 0, binding = BINDING) QUALIFIER buffer NAME##_U16 { uint16_t NAME##_u16[]; };
+#define HALF_LOAD_BITS(NAME, TYPE, I) \
+  if (TYPE == F16) { return uint(NAME##_u16[I]); }
+#define HALF_STORE_BITS(NAME, TYPE, I, X) \
+  if (TYPE == F16) { NAME##_u16[I] = uint16_t(X); return; }
 #define HALF_LOAD(NAME, TYPE, I) \
   if (TYPE == F16) { return float(NAME##_f16[I]); }
 #define HALF_STORE(NAME, TYPE, I, X) \
   if (TYPE == F16) { NAME##_f16[I] = float16_t(X); return; }
 #else
 #define ELEMENTS(BINDING, QUALIFIER, NAME) ELEMENTS_32(BINDING, QUALIFIER, NAME)
+#define BITS_16(BINDING, QUALIFIER, NAME)
+#define HALF_LOAD_BITS(NAME, TYPE, I)
+#define HALF_STORE_BITS(NAME, TYPE, I, X)
 #define HALF_LOAD(NAME, TYPE, I)
 #define HALF_STORE(NAME, TYPE, I, X)
 #endif
@@ -52,4 +61,25 @@ const uint I32 = 2u;
   void NAME##_set_int(int i, int x) {                          \
     if (TYPE == I32) { NAME##_i32[i] = x; return; }            \
     NAME##_set_float(i, float(x));                             \
+  }
+
+// What only moves elements, or asks whether they are zero, reads and writes their bits: a device may
+// flush denormals wherever it sees a float. With INPUT: NAME_bits(i), NAME_is_zero(i). With OUTPUT:
+// NAME_set_bits(i, x), for elements of the type that the bits came from.
+#define INPUT_BITS(BINDING, NAME, TYPE)                                            \
+  BITS_16(BINDING, readonly, NAME)                                                 \
+  uint NAME##_bits(int i) {                                                        \
+    HALF_LOAD_BITS(NAME, TYPE, i)                                                  \
+    return uint(NAME##_i32[i]);                                                    \
+  }                                                                                \
+  bool NAME##_is_zero(int i) {                                                     \
+    uint sign = TYPE == F16 ? 0x8000u : TYPE == F32 ? 0x80000000u : 0u;            \
+    return (NAME##_bits(i) & ~sign) == 0u;                                         \
+  }
+
+#define OUTPUT_BITS(BINDING, NAME, TYPE)       \
+  BITS_16(BINDING, writeonly, NAME)            \
+  void NAME##_set_bits(int i, uint x) {        \
+    HALF_STORE_BITS(NAME, TYPE, i, x)          \
+    NAME##_i32[i] = int(x);                    \
   }

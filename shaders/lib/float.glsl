@@ -12,6 +12,11 @@ bool is_inf(const float x) {
   return (floatBitsToUint(x) & 0x7fffffffu) == 0x7f800000u;
 }
 
+// -0 and what lies below 0. A comparison with 0 may miss denormals.
+bool is_negative(const float x) {
+  return floatBitsToInt(x) < 0;
+}
+
 bool is_zero(const float x) {
   return (floatBitsToUint(x) & 0x7fffffffu) == 0u;
 }
@@ -45,12 +50,23 @@ float maximum(const float a, const float b) {
   return ordered(a) > ordered(b) ? a : b;
 }
 
+// Where denormals are flushed, floor and ceil see 0: not on the side of x that they have to be on.
+float floor_exact(const float x) {
+  float whole = floor(x);
+  return less(x, whole) ? whole - 1.0 : whole;
+}
+
+float ceil_exact(const float x) {
+  float whole = ceil(x);
+  return less(whole, x) ? whole + 1.0 : whole;
+}
+
 // A choice, not the bit masks (m & 0x7fffffff) | (s & 0x80000000): where such a term of three is one
 // arm of a choice and `m` or `s` the other, LLVM before 23 takes another truth table on CPUs with
 // AVX-512, and lavapipe with it. Not for denormals that a device flushes. tests/drivers.md tells more.
 float with_sign_of(const float magnitude, const float sign) {
   float m = abs(magnitude);
-  return floatBitsToInt(sign) < 0 ? -m : m;
+  return is_negative(sign) ? -m : m;
 }
 
 // x * 2^n for n in [-252, 252].

@@ -272,11 +272,22 @@ float tan_exact(const float x) {
   return (quadrant & 1) == 0 ? s / c : -(c / s);
 }
 
+// Of x > 0. The bits of a denormal are the number times 2^149.
+bool is_denormal(const float x) {
+  return floatBitsToUint(x) < 0x00800000u;
+}
+
 float sqrt_exact(const float x) {
   if (is_nan(x) || is_zero(x)) {
     return x;
   }
-  return x < 0.0 ? NAN : is_inf(x) ? x : sqrt(x);
+  if (is_negative(x)) {
+    return NAN;
+  }
+  if (is_denormal(x)) {
+    return sqrt(float(floatBitsToUint(x))) * 3.7433921e-23;
+  }
+  return is_inf(x) ? x : sqrt(x);
 }
 
 float rsqrt_exact(const float x) {
@@ -286,6 +297,12 @@ float rsqrt_exact(const float x) {
   if (is_zero(x)) {
     return with_sign_of(INF, x);
   }
-  return x < 0.0 ? NAN : is_inf(x) ? 0.0 : inversesqrt(x);
+  if (is_negative(x)) {
+    return NAN;
+  }
+  if (is_denormal(x)) {
+    return inversesqrt(float(floatBitsToUint(x))) * 2.6713739e22;
+  }
+  return is_inf(x) ? 0.0 : inversesqrt(x);
 }
 #endif

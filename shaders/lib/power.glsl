@@ -54,7 +54,7 @@ float fmod_exact(const float a, const float b) {
 // The remainder with the sign of b.
 float remainder_exact(float a, float b) {
   float r = fmod_exact(a, b);
-  return !is_nan(r) && !is_zero(r) && (r < 0.0) != (b < 0.0) ? r + b : r;
+  return !is_nan(r) && !is_zero(r) && is_negative(r) != is_negative(b) ? r + b : r;
 }
 
 float divide_floor(const float a, const float b) {
@@ -66,7 +66,7 @@ float divide_floor(const float a, const float b) {
     return NAN;
   }
   float q = quotient(a - r, b);
-  if (!is_zero(r) && (r < 0.0) != (b < 0.0)) {
+  if (!is_zero(r) && is_negative(r) != is_negative(b)) {
     q -= 1.0;
   }
   if (is_zero(q)) {
@@ -137,15 +137,15 @@ float power(const float x, const float y) {
   }
   float magnitude = abs(x);
   if (is_inf(y)) {
-    return equal(magnitude, 1.0) ? 1.0 : less(magnitude, 1.0) == (y < 0.0) ? INF : 0.0;
+    return equal(magnitude, 1.0) ? 1.0 : less(magnitude, 1.0) == is_negative(y) ? INF : 0.0;
   }
-  bool negative = floatBitsToInt(x) < 0;
+  bool negative = is_negative(x);
   float value;
   if (is_zero(x)) {
-    value = y < 0.0 ? INF : 0.0;
+    value = is_negative(y) ? INF : 0.0;
   } else if (is_inf(x)) {
-    value = y < 0.0 ? 0.0 : INF;
-  } else if (negative && trunc(y) != y) {
+    value = is_negative(y) ? 0.0 : INF;
+  } else if (negative && !equal(trunc(y), y)) {
     return NAN;
   } else {
     value = power_positive(magnitude, y);

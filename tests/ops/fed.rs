@@ -117,7 +117,7 @@ impl Fed {
             let last = if feed == Feed::Host {
                 id
             } else {
-                times_one(&mut graph, *typed, id, dims)
+                unchanged(&mut graph, *typed, id, dims)
             };
             graph.output(last);
         }
@@ -199,7 +199,7 @@ fn input(
                 |g| vec![g.ints(&[0, 3, 1, 2])],
             );
             let cut = slice(graph, typed, turned, &dims, 1, [0, c.into()]);
-            times_one(graph, typed, cut, &dims)
+            unchanged(graph, typed, cut, &dims)
         }
         Feed::Window if !dims.is_empty() => {
             // [d0, ..] flipped along the last dim, inside a tensor one larger all round.
@@ -214,7 +214,7 @@ fn input(
                 Some(inner)
             });
             let id = host(graph, wide);
-            let mut id = times_one(graph, typed, id, &outer);
+            let mut id = unchanged(graph, typed, id, &outer);
             let mut now = outer;
             for d in 0..dims.len() {
                 now[d] = dims[d];
@@ -227,7 +227,7 @@ fn input(
         Feed::Host => host(graph, array),
         _ => {
             let id = host(graph, array);
-            times_one(graph, typed, id, &dims)
+            unchanged(graph, typed, id, &dims)
         }
     }
 }
@@ -262,13 +262,9 @@ fn node(
     out
 }
 
-/// A kernel that changes nothing.
-fn times_one(graph: &mut GraphBuilder, typed: Typed, id: ValueId, dims: &[u32]) -> ValueId {
-    let one = Array::scalar(typed.graph, 1.0).bytes();
-    let dtype = typed.graph;
-    node(graph, typed, "aten.mul.Tensor", id, dims, |g| {
-        vec![g.constant(dtype, &[], &one)]
-    })
+/// A kernel that changes nothing, not even denormals.
+fn unchanged(graph: &mut GraphBuilder, typed: Typed, id: ValueId, dims: &[u32]) -> ValueId {
+    node(graph, typed, "aten.maximum.default", id, dims, |_| vec![id])
 }
 
 fn slice(

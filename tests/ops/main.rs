@@ -13,6 +13,7 @@ mod binary;
 mod compare;
 mod conv2d;
 mod create;
+mod denormals;
 mod dynamic;
 mod fed;
 mod gather;
