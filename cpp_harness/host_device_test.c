@@ -108,17 +108,33 @@ static void close_host(Host *host) {
   pthread_mutex_destroy(&host->mutex);
 }
 
-static void lock_queue(void *context) {
-  Host *host = (Host *)context;
+/* For the host's own use. */
+static void hold_queue(Host *host) {
   CHECK(pthread_mutex_lock(&host->mutex) == 0);
   ++host->locked;
 }
 
-static void unlock_queue(void *context) {
-  Host *host = (Host *)context;
+static void release_queue(Host *host) {
   ++host->unlocked;
   CHECK(host->locked == host->unlocked);
   CHECK(pthread_mutex_unlock(&host->mutex) == 0);
+}
+
+/* Inside of both the library must not be called, and says so. */
+static void call_back(void) {
+  etvk_process_memory memory;
+  CHECK(etvk_memory_of_process(&memory) == ETVK_STATUS_INVALID_ARGUMENT);
+  CHECK(strstr(etvk_last_error(), "callback") != NULL);
+}
+
+static void lock_queue(void *context) {
+  hold_queue((Host *)context);
+  call_back();
+}
+
+static void unlock_queue(void *context) {
+  call_back();
+  release_queue((Host *)context);
 }
 
 static etvk_host_device info_of(Host *host) {
@@ -175,10 +191,10 @@ static void *submit(void *context) {
   LOAD(vkQueueSubmit);
   int stop = 0;
   while (!stop) {
-    lock_queue(host);
+    hold_queue(host);
     CHECK(vkQueueSubmit(host->queue, 0, NULL, VK_NULL_HANDLE) == VK_SUCCESS);
     stop = host->stop;
-    unlock_queue(host);
+    release_queue(host);
   }
   return NULL;
 }
@@ -244,9 +260,9 @@ int main(int argc, char **argv) {
     check_run(own);
     check_run(second);
   }
-  lock_queue(&host);
+  hold_queue(&host);
   host.stop = 1;
-  unlock_queue(&host);
+  release_queue(&host);
   CHECK(pthread_join(thread, NULL) == 0);
   etvk_delegate_destroy(second);
   CHECK(etvk_host_device_remove(id) == ETVK_STATUS_INVALID_ARGUMENT);

@@ -23,7 +23,7 @@ use crate::core::options::Options;
 use crate::shell::delegate::host::fits;
 use crate::shell::delegate::Delegate;
 use crate::shell::vk::{process_memory, validation, Device};
-use call::{copy_text, guard, write, LAST_ERROR};
+use call::{copy_text, guard, write};
 use registry::{with_delegate, REGISTRY};
 use std::ffi::{c_char, c_void, CStr};
 
@@ -67,10 +67,7 @@ pub extern "C" fn etvk_dtype_fits(host: u32, port: u32) -> u32 {
 /// What went wrong in this thread's last call; empty when nothing did. Never null.
 #[no_mangle]
 pub extern "C" fn etvk_last_error() -> *const c_char {
-    // The thread may be ending, its storage gone.
-    LAST_ERROR
-        .try_with(|last| last.borrow().as_ptr())
-        .unwrap_or(c"".as_ptr())
+    call::last_error()
 }
 
 /// ETVK_STATUS_OK when there is the Vulkan device that these options ask for (null and 0 for none).

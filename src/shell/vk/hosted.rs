@@ -7,6 +7,7 @@ use super::instance::Instance;
 use super::lock;
 use super::physical::{computes, describe};
 use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::host_calls::Closed;
 use ash::vk::{self, Handle as _};
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, Weak};
@@ -60,6 +61,8 @@ impl QueueLock {
     }
 
     pub(super) fn hold(&self) -> HeldQueue<'_> {
+        // Our own lock of the queue is held.
+        let _closed = Closed::enter();
         // SAFETY: the promise of `new`; devices that hold this keep the host's from being removed.
         unsafe { (self.lock)(self.context) };
         HeldQueue(self)
@@ -71,6 +74,7 @@ pub(super) struct HeldQueue<'a>(&'a QueueLock);
 
 impl Drop for HeldQueue<'_> {
     fn drop(&mut self) {
+        let _closed = Closed::enter();
         // SAFETY: as in `hold`.
         unsafe { (self.0.unlock)(self.0.context) };
     }
