@@ -6,22 +6,24 @@
 #include "workgroup.glsl"
 #include "element.glsl"
 
+#pragma types SOURCE: Element; TARGET: Element
 layout(constant_id = 3) const uint RANK = 1;
 layout(constant_id = 4) const uint SOURCE = 0;
 layout(constant_id = 5) const uint TARGET = 0;
-// What integers narrow to: 0 nothing, 1 bool, 2 uint8, 3 int8.
 layout(constant_id = 6) const uint NARROW = 0;
 
 INPUT(0, source, SOURCE)
 OUTPUT(1, target, TARGET)
+#include "narrow.glsl"
+
+const uint MAX_RANK = 8;
+#include "strided.glsl"
 
 layout(push_constant) uniform Push {
   uint count;
-  int source_offset;
-  int target_offset;
-  uint sizes[8];
-  int source_strides[8];
-  int target_strides[8];
+  uint sizes[MAX_RANK];
+  Window source;
+  Window target;
 };
 
 void main() {
@@ -29,27 +31,21 @@ void main() {
   if (rest >= count) {
     return;
   }
-  int from = source_offset;
-  int to = target_offset;
+  int from = source.offset;
+  int to = target.offset;
   for (int d = int(RANK) - 1; d > 0; --d) {
     uint at = rest % sizes[d];
     rest /= sizes[d];
-    from += int(at) * source_strides[d];
-    to += int(at) * target_strides[d];
+    from += int(at) * source.strides[d];
+    to += int(at) * target.strides[d];
   }
-  from += int(rest) * source_strides[0];
-  to += int(rest) * target_strides[0];
-  if (NARROW == 1u) {
+  from += int(rest) * source.strides[0];
+  to += int(rest) * target.strides[0];
+  if (NARROW == NARROW_BOOL) {
     bool set = SOURCE == I32 ? source_int(from) != 0 : source_float(from) != 0.0;
     target_set_int(to, set ? 1 : 0);
   } else if (TARGET == I32) {
-    int x = source_int(from);
-    if (NARROW == 2u) {
-      x = x & 255;
-    } else if (NARROW == 3u) {
-      x = bitfieldExtract(x, 0, 8);
-    }
-    target_set_int(to, x);
+    target_set_int(to, narrowed(source_int(from)));
   } else {
     target_set_float(to, source_float(from));
   }

@@ -6,6 +6,7 @@
 #include "workgroup.glsl"
 #include "element.glsl"
 
+#pragma types SCALES: Element; TARGET: Element; HAS_ZEROS: bool
 layout(constant_id = 3) const uint RANK = 1;
 layout(constant_id = 4) const uint SCALES = 0;
 layout(constant_id = 5) const uint TARGET = 0;
@@ -16,17 +17,16 @@ INPUT(1, scales, SCALES)
 INPUT(2, zeros, I32)
 OUTPUT(3, target, TARGET)
 
+const uint MAX_RANK = 5;
+#include "strided.glsl"
+
 layout(push_constant) uniform Push {
   uint count;
-  int source_offset;
-  int scales_offset;
-  int zeros_offset;
-  int target_offset;
-  uint sizes[5];
-  int source_strides[5];
-  int scales_strides[5];
-  int zeros_strides[5];
-  int target_strides[5];
+  uint sizes[MAX_RANK];
+  Window source;
+  Window scales;
+  Window zeros;
+  Window target;
 };
 
 void main() {
@@ -34,11 +34,11 @@ void main() {
   if (rest >= count) {
     return;
   }
-  ivec4 at = ivec4(source_offset, scales_offset, zeros_offset, target_offset);
+  ivec4 at = ivec4(source.offset, scales.offset, zeros.offset, target.offset);
   for (int d = int(RANK) - 1; d >= 0; --d) {
     uint i = d > 0 ? rest % sizes[d] : rest;
     rest /= sizes[d];
-    at += int(i) * ivec4(source_strides[d], scales_strides[d], zeros_strides[d], target_strides[d]);
+    at += int(i) * ivec4(source.strides[d], scales.strides[d], zeros.strides[d], target.strides[d]);
   }
   int zero = HAS_ZEROS == 1u ? zeros_int(at.z) : 0;
   target_set_float(at.w, float(source_int(at.x) - zero) * scales_float(at.y));

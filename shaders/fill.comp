@@ -7,16 +7,19 @@
 #include "element.glsl"
 #include "float.glsl"
 
+#pragma types TARGET: Element
 layout(constant_id = 3) const uint RANK = 1;
 layout(constant_id = 4) const uint TARGET = 0;
 
 OUTPUT(0, target, TARGET)
 
+const uint MAX_RANK = 8;
+#include "strided.glsl"
+
 layout(push_constant) uniform Push {
   uint count;
-  int target_offset;
-  uint sizes[8];
-  int target_strides[8];
+  uint sizes[MAX_RANK];
+  Window target;
   // Integers when TARGET is; else floats, each as the sum of two.
   uint start;
   uint start_low;
@@ -30,12 +33,12 @@ void main() {
     return;
   }
   uint rest = index;
-  int to = target_offset;
+  int to = target.offset;
   for (int d = int(RANK) - 1; d > 0; --d) {
-    to += int(rest % sizes[d]) * target_strides[d];
+    to += int(rest % sizes[d]) * target.strides[d];
     rest /= sizes[d];
   }
-  to += int(rest) * target_strides[0];
+  to += int(rest) * target.strides[0];
   if (TARGET == I32) {
     target_set_int(to, int(start) + int(index) * int(step_by));
   } else {

@@ -7,6 +7,7 @@
 #include "workgroup.glsl"
 #include "element.glsl"
 
+#pragma types SOURCE: Element; TARGET: Element
 layout(constant_id = 3) const uint RANK = 1;
 layout(constant_id = 4) const uint SOURCE = 0;
 layout(constant_id = 5) const uint TARGET = 0;
@@ -15,15 +16,15 @@ INPUT(0, indices, I32)
 INPUT(1, source, SOURCE)
 OUTPUT(2, target, TARGET)
 
+const uint MAX_RANK = 6;
+#include "strided.glsl"
+
 layout(push_constant) uniform Push {
   uint count;
-  int index_offset;
-  int source_offset;
-  int target_offset;
-  uint sizes[6];
-  int index_strides[6];
-  int source_strides[6];
-  int target_strides[6];
+  uint sizes[MAX_RANK];
+  Window indices;
+  Window source;
+  Window target;
   int axis_size;
   int axis_stride;
 };
@@ -33,11 +34,11 @@ void main() {
   if (rest >= count) {
     return;
   }
-  ivec3 at = ivec3(index_offset, source_offset, target_offset);
+  ivec3 at = ivec3(indices.offset, source.offset, target.offset);
   for (int d = int(RANK) - 1; d >= 0; --d) {
     uint i = d > 0 ? rest % sizes[d] : rest;
     rest /= sizes[d];
-    at += int(i) * ivec3(index_strides[d], source_strides[d], target_strides[d]);
+    at += int(i) * ivec3(indices.strides[d], source.strides[d], target.strides[d]);
   }
   int index = indices_int(at.x);
   index = clamp(index < 0 ? index + axis_size : index, 0, axis_size - 1);

@@ -5,13 +5,24 @@
 #include "workgroup.glsl"
 #include "element.glsl"
 #include "float.glsl"
-#define PLANES_EXTRA int height_in; int width_in; int grid_offset; int grid_strides[4];
 #include "planes.glsl"
 
+layout(push_constant) uniform Push {
+  Planes planes;
+  int height_in;
+  int width_in;
+  Window grid;
+};
+
+#include "plane_elements.glsl"
+
+#pragma types SOURCE: Element; TARGET: Element; GRID: Element; NEAREST: bool; PADDING: Padding; ALIGN_CORNERS: bool
 layout(constant_id = 4) const uint SOURCE = 0;
 layout(constant_id = 5) const uint TARGET = 0;
 layout(constant_id = 6) const uint GRID = 0;
 layout(constant_id = 7) const uint NEAREST = 0;
+// What is read outside of a plane.
+#pragma enum Padding
 const uint ZEROS = 0u;
 const uint BORDER = 1u;
 const uint REFLECTION = 2u;
@@ -53,19 +64,19 @@ float position(const float x, const int size) {
 
 float element(const int plane, const int y, const int x) {
   bool inside = y >= 0 && y < height_in && x >= 0 && x < width_in;
-  return inside ? source_float(plane + y * source_strides[2] + x * source_strides[3]) : 0.0;
+  return inside ? source_float(plane + y * planes.source.strides[2] + x * planes.source.strides[3]) : 0.0;
 }
 
 void main() {
   uint i = line_index();
-  if (i >= count) {
+  if (i >= planes.count) {
     return;
   }
   ivec4 at = plane_element(i);
   int plane = source_plane(at);
-  int pair = grid_offset + at.x * grid_strides[0] + at.z * grid_strides[1] + at.w * grid_strides[2];
+  int pair = grid.offset + at.x * grid.strides[0] + at.z * grid.strides[1] + at.w * grid.strides[2];
   float x = position(grid_float(pair), width_in);
-  float y = position(grid_float(pair + grid_strides[3]), height_in);
+  float y = position(grid_float(pair + grid.strides[3]), height_in);
   float result;
   if (NEAREST == 1u) {
     result = element(plane, int(roundEven(y)), int(roundEven(x)));

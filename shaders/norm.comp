@@ -5,15 +5,28 @@
 // Weight and bias are dense; element i of row r uses number (r % groups) * group_size + i / span.
 #include "workgroup.glsl"
 #include "element.glsl"
-#define ROWS_EXTRA uint groups; uint group_size; uint span; float epsilon;
 #include "rows.glsl"
 
+layout(push_constant) uniform Push {
+  Rows rows;
+  uint groups;
+  uint group_size;
+  uint span;
+  float epsilon;
+};
+
+#include "row_elements.glsl"
+
+#pragma types SOURCE: Element; TARGET: Element; WEIGHT: Element; BIAS: Element; STATISTICS: Element; ROOT_MEAN_SQUARE: bool
 layout(constant_id = 5) const uint SOURCE = 0;
 layout(constant_id = 6) const uint TARGET = 0;
 layout(constant_id = 7) const uint WEIGHT = 0;
 layout(constant_id = 8) const uint BIAS = 0;
 layout(constant_id = 9) const uint STATISTICS = 0;
-// Bits: 1 weight, 2 bias, 4 statistics. A buffer without its bit is not touched.
+// Bits of HAS; a buffer without its bit is not touched.
+const uint HAS_WEIGHT = 1u;
+const uint HAS_BIAS = 2u;
+const uint HAS_STATISTICS = 4u;
 layout(constant_id = 10) const uint HAS = 0;
 // 0: mean and variance. 1: mean square.
 layout(constant_id = 11) const uint ROOT_MEAN_SQUARE = 0;
@@ -45,39 +58,39 @@ float across(float x) {
 
 void main() {
   uint row = line_index();
-  bool live = row < outer_count;
+  bool live = row < rows.outer_count;
   ivec2 start = row_start(live ? row : 0u);
   uint first = gl_LocalInvocationID.y;
   float mean = 0.0;
   if (ROOT_MEAN_SQUARE == 0u) {
     float sum = 0.0;
-    for (uint i = first; i < inner_count; i += gl_WorkGroupSize.y) {
+    for (uint i = first; i < rows.inner_count; i += gl_WorkGroupSize.y) {
       sum += source_float(start.x + row_element(i).x);
     }
-    mean = across(sum) / float(inner_count);
+    mean = across(sum) / float(rows.inner_count);
   }
   float squares = 0.0;
-  for (uint i = first; i < inner_count; i += gl_WorkGroupSize.y) {
+  for (uint i = first; i < rows.inner_count; i += gl_WorkGroupSize.y) {
     float x = source_float(start.x + row_element(i).x) - mean;
     squares += x * x;
   }
-  float rstd = inversesqrt(across(squares) / float(inner_count) + epsilon);
+  float rstd = inversesqrt(across(squares) / float(rows.inner_count) + epsilon);
   if (!live) {
     return;
   }
-  if (first == 0u && (HAS & 4u) != 0u) {
+  if (first == 0u && (HAS & HAS_STATISTICS) != 0u) {
     statistics_set_float(int(row), mean);
-    statistics_set_float(int(outer_count + row), rstd);
+    statistics_set_float(int(rows.outer_count + row), rstd);
   }
   int base = int((row % groups) * group_size);
-  for (uint i = first; i < inner_count; i += gl_WorkGroupSize.y) {
+  for (uint i = first; i < rows.inner_count; i += gl_WorkGroupSize.y) {
     ivec2 at = start + row_element(i);
     int parameter = base + int(i / span);
     float y = (source_float(at.x) - mean) * rstd;
-    if ((HAS & 1u) != 0u) {
+    if ((HAS & HAS_WEIGHT) != 0u) {
       y *= weight_float(parameter);
     }
-    if ((HAS & 2u) != 0u) {
+    if ((HAS & HAS_BIAS) != 0u) {
       y += bias_float(parameter);
     }
     target_set_float(at.y, y);

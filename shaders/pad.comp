@@ -6,6 +6,7 @@
 #include "workgroup.glsl"
 #include "element.glsl"
 
+#pragma types SOURCE: Element; TARGET: Element
 layout(constant_id = 3) const uint RANK = 1;
 layout(constant_id = 4) const uint SOURCE = 0;
 layout(constant_id = 5) const uint TARGET = 0;
@@ -13,18 +14,19 @@ layout(constant_id = 5) const uint TARGET = 0;
 INPUT(0, source, SOURCE)
 OUTPUT(1, target, TARGET)
 
+const uint MAX_RANK = 5;
+#include "strided.glsl"
+
 layout(push_constant) uniform Push {
   uint count;
-  int source_offset;
-  int target_offset;
   // Bits of a float, or of an int where the target holds those.
   uint value;
-  uint sizes[5];
-  int source_strides[5];
-  int target_strides[5];
+  uint sizes[MAX_RANK];
+  Window source;
+  Window target;
   // Border before the source, and the source's size.
-  uint before[5];
-  uint source_sizes[5];
+  uint before[MAX_RANK];
+  uint source_sizes[MAX_RANK];
 };
 
 void main() {
@@ -32,17 +34,17 @@ void main() {
   if (rest >= count) {
     return;
   }
-  int from = source_offset;
-  int to = target_offset;
+  int from = source.offset;
+  int to = target.offset;
   bool inside = true;
   for (int d = int(RANK) - 1; d >= 0; --d) {
     uint i = d > 0 ? rest % sizes[d] : rest;
     rest /= sizes[d];
-    to += int(i) * target_strides[d];
+    to += int(i) * target.strides[d];
     // Wraps to a large number before the source.
     i -= before[d];
     inside = inside && i < source_sizes[d];
-    from += int(i) * source_strides[d];
+    from += int(i) * source.strides[d];
   }
   if (TARGET == I32) {
     int x = int(value);

@@ -6,20 +6,39 @@
 #include "workgroup.glsl"
 #include "element.glsl"
 #include "float.glsl"
-#define PLANES_EXTRA                                                                         \
-  int height_in; int width_in; int stride_y; int stride_x; int padding_y; int padding_x; int end_padding_y; int end_padding_x;     \
-  int dilation_y; int dilation_x; int divisor; int indices_offset; int indices_strides[4];
 #include "planes.glsl"
 
+layout(push_constant) uniform Push {
+  Planes planes;
+  int height_in;
+  int width_in;
+  int stride_y;
+  int stride_x;
+  int padding_y;
+  int padding_x;
+  int end_padding_y;
+  int end_padding_x;
+  int dilation_y;
+  int dilation_x;
+  int divisor;
+  Window indices;
+};
+
+#include "plane_elements.glsl"
+
+#pragma types SOURCE: Element; TARGET: Element; KIND: Kind
 layout(constant_id = 4) const uint SOURCE = 0;
 layout(constant_id = 5) const uint TARGET = 0;
 layout(constant_id = 6) const int KERNEL_Y = 1;
 layout(constant_id = 7) const int KERNEL_X = 1;
+#pragma enum Kind
 const uint MAX = 0u;
 const uint MAX_WITH_INDICES = 1u;
-// The divisor is the push constant, or the window within the padded plane, or within the plane.
+// The divisor is the push constant.
 const uint MEAN_GIVEN = 2u;
+// The divisor is the window within the padded plane.
 const uint MEAN_PADDED = 3u;
+// The divisor is the window within the plane.
 const uint MEAN_INSIDE = 4u;
 layout(constant_id = 8) const uint KIND = 0;
 
@@ -29,7 +48,7 @@ OUTPUT(2, indices, I32)
 
 void main() {
   uint i = line_index();
-  if (i >= count) {
+  if (i >= planes.count) {
     return;
   }
   ivec4 at = plane_element(i);
@@ -46,7 +65,7 @@ void main() {
     int best_index = y0 * width_in + x0;
     for (int y = y0; y < y1; y += dilation_y) {
       for (int x = x0; x < x1; x += dilation_x) {
-        float value = source_float(plane + y * source_strides[2] + x * source_strides[3]);
+        float value = source_float(plane + y * planes.source.strides[2] + x * planes.source.strides[3]);
         // NaN wins and stays.
         if (is_nan(value) || less(best, value)) {
           best = value;
@@ -56,8 +75,8 @@ void main() {
     }
     target_set_float(target_element(at), best);
     if (KIND == MAX_WITH_INDICES) {
-      indices_set_int(indices_offset + at.x * indices_strides[0] + at.y * indices_strides[1] +
-                          at.z * indices_strides[2] + at.w * indices_strides[3],
+      indices_set_int(indices.offset + at.x * indices.strides[0] + at.y * indices.strides[1] +
+                          at.z * indices.strides[2] + at.w * indices.strides[3],
                       best_index);
     }
     return;
@@ -77,7 +96,7 @@ void main() {
   float sum = 0.0;
   for (int y = y0; y < y1; ++y) {
     for (int x = x0; x < x1; ++x) {
-      sum += source_float(plane + y * source_strides[2] + x * source_strides[3]);
+      sum += source_float(plane + y * planes.source.strides[2] + x * planes.source.strides[3]);
     }
   }
   // No window lies in the padding alone: that is at most half of the kernel.

@@ -8,6 +8,7 @@
 #include "element.glsl"
 #include "float.glsl"
 
+#pragma types LEFT: Element; RIGHT: Element; TARGET: Element; SUM: bool; RELU: bool
 layout(constant_id = 3) const uint RANK = 1;
 layout(constant_id = 4) const uint LEFT = 0;
 layout(constant_id = 5) const uint RIGHT = 0;
@@ -19,15 +20,15 @@ INPUT(0, left, LEFT)
 INPUT(1, right, RIGHT)
 OUTPUT(2, target, TARGET)
 
+const uint MAX_RANK = 5;
+#include "strided.glsl"
+
 layout(push_constant) uniform Push {
   uint count;
-  int left_offset;
-  int right_offset;
-  int target_offset;
-  uint sizes[5];
-  int left_strides[5];
-  int right_strides[5];
-  int target_strides[5];
+  uint sizes[MAX_RANK];
+  Window left;
+  Window right;
+  Window target;
   float left_scale;
   int left_zero;
   float right_scale;
@@ -43,11 +44,11 @@ void main() {
   if (rest >= count) {
     return;
   }
-  ivec3 at = ivec3(left_offset, right_offset, target_offset);
+  ivec3 at = ivec3(left.offset, right.offset, target.offset);
   for (int d = int(RANK) - 1; d >= 0; --d) {
     uint i = d > 0 ? rest % sizes[d] : rest;
     rest /= sizes[d];
-    at += int(i) * ivec3(left_strides[d], right_strides[d], target_strides[d]);
+    at += int(i) * ivec3(left.strides[d], right.strides[d], target.strides[d]);
   }
   precise float value = left_float(at.x);
   if (LEFT == I32) {

@@ -6,12 +6,31 @@
 // One invocation = one element of the target.
 #include "workgroup.glsl"
 #include "element.glsl"
-#define PLANES_EXTRA                                                                         \
-  int height_in; int width_in; int stride_y; int stride_x; int padding_y; int padding_x;     \
-  int dilation_y; int dilation_x; int channel_step; int tap_step; int group_in;              \
-  int group_out; int zero_in; int zero_out; float scale_in; float inverse_scale_out;
 #include "planes.glsl"
 
+layout(push_constant) uniform Push {
+  Planes planes;
+  int height_in;
+  int width_in;
+  int stride_y;
+  int stride_x;
+  int padding_y;
+  int padding_x;
+  int dilation_y;
+  int dilation_x;
+  int channel_step;
+  int tap_step;
+  int group_in;
+  int group_out;
+  int zero_in;
+  int zero_out;
+  float scale_in;
+  float inverse_scale_out;
+};
+
+#include "plane_elements.glsl"
+
+#pragma types SCALES: Element; BIAS: Element; TRANSPOSED: bool; HAS_BIAS: bool; RELU: bool
 layout(constant_id = 4) const uint SCALES = 0;
 layout(constant_id = 5) const uint BIAS = 0;
 layout(constant_id = 6) const int KERNEL_Y = 1;
@@ -37,11 +56,11 @@ int position(const int at, const int k, const int stride, const int padding, con
 
 void main() {
   uint i = line_index();
-  if (i >= count) {
+  if (i >= planes.count) {
     return;
   }
   ivec4 at = plane_element(i);
-  int first = source_offset + at.x * source_strides[0] + at.y / group_out * group_in * source_strides[1];
+  int first = planes.source.offset + at.x * planes.source.strides[0] + at.y / group_out * group_in * planes.source.strides[1];
   int sum = 0;
   for (int ky = 0; ky < KERNEL_Y; ++ky) {
     int y = position(at.z, ky, stride_y, padding_y, dilation_y);
@@ -53,11 +72,11 @@ void main() {
       if (x < 0 || x >= width_in) {
         continue;
       }
-      int from = first + y * source_strides[2] + x * source_strides[3];
+      int from = first + y * planes.source.strides[2] + x * planes.source.strides[3];
       int w = at.y * channel_step + (ky * KERNEL_X + kx) * tap_step;
       for (int c = 0; c < group_in; ++c) {
         sum += (source_int(from) - zero_in) * weight_int(w + c);
-        from += source_strides[1];
+        from += planes.source.strides[1];
       }
     }
   }

@@ -5,12 +5,20 @@
 #include "workgroup.glsl"
 #include "element.glsl"
 #include "float.glsl"
-#define ROWS_EXTRA
 #include "rows.glsl"
 
+layout(push_constant) uniform Push {
+  Rows rows;
+};
+
+#include "row_elements.glsl"
+
+#pragma types SOURCE: Element; TARGET: Element; KIND: Kind
 layout(constant_id = 5) const uint SOURCE = 0;
 layout(constant_id = 6) const uint TARGET = 0;
 layout(constant_id = 7) const uint KIND = 0;
+
+#pragma enum Kind
 const uint SUM = 0u;
 const uint MEAN = 1u;
 const uint AMAX = 2u;
@@ -72,11 +80,11 @@ void take(const VALUE x, const uint i) {
 
 void main() {
   uint row = line_index();
-  bool live = row < outer_count;
+  bool live = row < rows.outer_count;
   ivec2 start = row_start(live ? row : 0u);
   best = KIND <= MEAN ? VALUE(0) : (KIND == AMAX || KIND == ARGMAX ? LOWEST : HIGHEST);
   best_index = 0xffffffffu;
-  for (uint i = gl_LocalInvocationID.y; i < inner_count; i += gl_WorkGroupSize.y) {
+  for (uint i = gl_LocalInvocationID.y; i < rows.inner_count; i += gl_WorkGroupSize.y) {
     take(LOAD(start.x + row_element(i).x), i);
   }
   values[row_slot()] = best;
@@ -97,7 +105,7 @@ void main() {
     target_set_int(start.y, int(best_index));
   } else if (KIND == MEAN) {
     // The mean of nothing is NaN.
-    STORE(start.y, inner_count == 0u ? VALUE(NAN) : best / VALUE(inner_count));
+    STORE(start.y, rows.inner_count == 0u ? VALUE(NAN) : best / VALUE(rows.inner_count));
   } else {
     STORE(start.y, best);
   }

@@ -5,13 +5,27 @@
 // are those of the whole target from first_row on; the source begins at its row source_row.
 #include "workgroup.glsl"
 #include "element.glsl"
-#define PLANES_EXTRA int height_in; int width_in; float scale_y; float scale_x; int first_row; int source_row;
 #include "planes.glsl"
 
+layout(push_constant) uniform Push {
+  Planes planes;
+  int height_in;
+  int width_in;
+  float scale_y;
+  float scale_x;
+  int first_row;
+  int source_row;
+};
+
+#include "plane_elements.glsl"
+
+#pragma types SOURCE: Element; TARGET: Element; KIND: Kind
 layout(constant_id = 4) const uint SOURCE = 0;
 layout(constant_id = 5) const uint TARGET = 0;
+#pragma enum Kind
 const uint NEAREST = 0u;
 const uint BILINEAR = 1u;
+// The corners of source and target coincide.
 const uint BILINEAR_CORNERS = 2u;
 layout(constant_id = 6) const uint KIND = 0;
 
@@ -27,12 +41,12 @@ float position(const int i, const float scale) {
 }
 
 float element(const int plane, const int y, const int x) {
-  return source_float(plane + (y - source_row) * source_strides[2] + x * source_strides[3]);
+  return source_float(plane + (y - source_row) * planes.source.strides[2] + x * planes.source.strides[3]);
 }
 
 void main() {
   uint i = line_index();
-  if (i >= count) {
+  if (i >= planes.count) {
     return;
   }
   ivec4 at = plane_element(i);

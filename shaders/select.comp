@@ -6,6 +6,7 @@
 #include "workgroup.glsl"
 #include "element.glsl"
 
+#pragma types CONDITION: Element; LEFT: Element; RIGHT: Element; TARGET: Element
 layout(constant_id = 3) const uint RANK = 1;
 layout(constant_id = 4) const uint CONDITION = 2;
 layout(constant_id = 5) const uint LEFT = 0;
@@ -17,17 +18,16 @@ INPUT(1, left, LEFT)
 INPUT(2, right, RIGHT)
 OUTPUT(3, target, TARGET)
 
+const uint MAX_RANK = 5;
+#include "strided.glsl"
+
 layout(push_constant) uniform Push {
   uint count;
-  int condition_offset;
-  int left_offset;
-  int right_offset;
-  int target_offset;
-  uint sizes[5];
-  int condition_strides[5];
-  int left_strides[5];
-  int right_strides[5];
-  int target_strides[5];
+  uint sizes[MAX_RANK];
+  Window condition;
+  Window left;
+  Window right;
+  Window target;
 };
 
 void main() {
@@ -35,17 +35,17 @@ void main() {
   if (rest >= count) {
     return;
   }
-  int c = condition_offset;
-  int l = left_offset;
-  int r = right_offset;
-  int to = target_offset;
+  int c = condition.offset;
+  int l = left.offset;
+  int r = right.offset;
+  int to = target.offset;
   for (int d = int(RANK) - 1; d >= 0; --d) {
     int at = d > 0 ? int(rest % sizes[d]) : int(rest);
     rest /= sizes[d];
-    c += at * condition_strides[d];
-    l += at * left_strides[d];
-    r += at * right_strides[d];
-    to += at * target_strides[d];
+    c += at * condition.strides[d];
+    l += at * left.strides[d];
+    r += at * right.strides[d];
+    to += at * target.strides[d];
   }
   bool chosen = condition_int(c) != 0;
   if (TARGET == I32) {

@@ -5,9 +5,15 @@
 #include "workgroup.glsl"
 #include "element.glsl"
 #include "math.glsl"
-#define ROWS_EXTRA
 #include "rows.glsl"
 
+layout(push_constant) uniform Push {
+  Rows rows;
+};
+
+#include "row_elements.glsl"
+
+#pragma types SOURCE: Element; TARGET: Element; LOGARITHM: bool
 layout(constant_id = 5) const uint SOURCE = 0;
 layout(constant_id = 6) const uint TARGET = 0;
 layout(constant_id = 7) const uint LOGARITHM = 0;
@@ -36,16 +42,16 @@ float across(float x, const uint step) {
 
 void main() {
   uint row = line_index();
-  bool live = row < outer_count;
+  bool live = row < rows.outer_count;
   ivec2 start = row_start(live ? row : 0u);
   uint first = gl_LocalInvocationID.y;
   float largest = -INF;
-  for (uint i = first; i < inner_count; i += gl_WorkGroupSize.y) {
+  for (uint i = first; i < rows.inner_count; i += gl_WorkGroupSize.y) {
     largest = maximum(largest, source_float(start.x + row_element(i).x));
   }
   largest = across(largest, 0u);
   float total = 0.0;
-  for (uint i = first; i < inner_count; i += gl_WorkGroupSize.y) {
+  for (uint i = first; i < rows.inner_count; i += gl_WorkGroupSize.y) {
     float x = source_float(start.x + row_element(i).x) - largest;
     total += exp_exact(x);
   }
@@ -55,7 +61,7 @@ void main() {
   if (!live) {
     return;
   }
-  for (uint i = first; i < inner_count; i += gl_WorkGroupSize.y) {
+  for (uint i = first; i < rows.inner_count; i += gl_WorkGroupSize.y) {
     ivec2 at = start + row_element(i);
     float x = source_float(at.x) - largest;
     float y = LOGARITHM == 1u ? x - offset : exp_exact(x) * scale;

@@ -29,14 +29,26 @@ float clamp_or_nan(const float x, const float low, const float high) {
   return is_nan(x) ? x : min(max(x, low), high);
 }
 
+float hardsigmoid(const float x) {
+  return clamp_or_nan(x + 3.0, 0.0, 6.0) / 6.0;
+}
+
+float hardswish(const float x) {
+  return x * hardsigmoid(x);
+}
+
+float silu(const float x) {
+  return x * sigmoid(x);
+}
+
 // `p` holds the bounds of ACTIVATION_CLAMP or the slope of ACTIVATION_LEAKY_RELU, `slope` that of ACTIVATION_PRELU.
 float activate_one(const uint kind, const float x, const vec2 p, const float slope) {
   switch (kind) {
     case ACTIVATION_CLAMP: return clamp_or_nan(x, p.x, p.y);
-    case ACTIVATION_SILU: return x * sigmoid(x);
+    case ACTIVATION_SILU: return silu(x);
     case ACTIVATION_SIGMOID: return sigmoid(x);
-    case ACTIVATION_HARDSWISH: return x * (clamp_or_nan(x + 3.0, 0.0, 6.0) / 6.0);
-    case ACTIVATION_HARDSIGMOID: return clamp_or_nan(x + 3.0, 0.0, 6.0) / 6.0;
+    case ACTIVATION_HARDSWISH: return hardswish(x);
+    case ACTIVATION_HARDSIGMOID: return hardsigmoid(x);
     case ACTIVATION_TANH: return tanh_exact(x);
     case ACTIVATION_LEAKY_RELU: return x > 0.0 ? x : x * p.x;
     case ACTIVATION_PRELU: return x > 0.0 ? x : x * slope;

@@ -1,7 +1,13 @@
-// Buffers whose element type is a specialization constant: 0 float, 1 fp16, 2 int.
-// fp16 exists in the `half` variants only; there a module needs 16-bit storage.
+// Buffers whose element type is a specialization constant.
+
+// How a device buffer stores its elements. Integers and booleans of any width are 32-bit there,
+// so no kernel needs 8-bit storage; fp16 is 32-bit on devices without 16-bit storage.
+#pragma enum Element
+// 32-bit float.
 const uint F32 = 0u;
+// 16-bit float: in `half` variants only, whose modules need 16-bit storage.
 const uint F16 = 1u;
+// 32-bit signed integer.
 const uint I32 = 2u;
 
 #define ELEMENTS_32(BINDING, QUALIFIER, NAME)                                                  \

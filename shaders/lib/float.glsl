@@ -1,3 +1,5 @@
+#ifndef FLOAT_GLSL
+#define FLOAT_GLSL
 // IEEE facts that GLSL leaves to the driver: NaN, infinity and order are read from the bits.
 #define INF uintBitsToFloat(0x7f800000u)
 #define NAN uintBitsToFloat(0x7fc00000u)
@@ -73,3 +75,4 @@ float sum(const float a, const float b, out float low) {
   low = error;
   return high;
 }
+#endif

@@ -1,3 +1,5 @@
+#ifndef MATH_GLSL
+#define MATH_GLSL
 // Functions whose precision Vulkan leaves open (sin and cos may be 5e-4 off) or makes grow with the
 // argument (exp, pow): within 1e-6 relative on every device, IEEE special values included.
 // Polynomials interpolate at Chebyshev nodes; errors in comments are those of the polynomial.
@@ -286,3 +288,4 @@ float rsqrt_exact(const float x) {
   }
   return x < 0.0 ? NAN : is_inf(x) ? 0.0 : inversesqrt(x);
 }
+#endif

@@ -2,27 +2,41 @@
 //! kernel divides as rarely as possible. Pure.
 
 use crate::base::error::{Error, Result};
+use crate::core::kernels::lib::Window;
 use crate::core::tensor::Tensor;
 
-/// Sizes of a loop, and for each window its offset and strides in that loop.
+/// Sizes of a loop, and for each of `W` windows its offset and strides in that loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Strided {
+pub struct Strided<const W: usize> {
     /// Loop sizes, outermost first; at least one.
     pub sizes: Vec<u32>,
     /// Per window: strides in elements, one per loop size.
-    pub strides: Vec<Vec<i64>>,
+    pub strides: [Vec<i64>; W],
     /// Per window: first element.
-    pub offsets: Vec<i64>,
+    pub offsets: [i64; W],
 }
 
-impl Strided {
+/// A loop as a kernel takes it that has at most `R` dims.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Walk<const R: usize, const W: usize> {
+    /// Number of dims.
+    pub rank: u32,
+    /// Number of iterations.
+    pub count: u32,
+    /// Sizes; 1 beyond the loop's own.
+    pub sizes: [u32; R],
+    /// The windows, in the order in which the loop was made of them.
+    pub windows: [Window<R>; W],
+}
+
+impl<const W: usize> Strided<W> {
     /// The loop over `dims` for `windows`, each of which has these dims, or is broadcast to them
     /// as NumPy does (missing leading dims, sizes of 1).
-    pub fn new(dims: &[u32], windows: &[&Tensor]) -> Result<Self> {
-        let aligned: Vec<Vec<i64>> = windows
-            .iter()
-            .map(|w| broadcast_strides(dims, w))
-            .collect::<Result<_>>()?;
+    pub fn new(dims: &[u32], windows: [&Tensor; W]) -> Result<Self> {
+        let mut aligned: [Vec<i64>; W] = std::array::from_fn(|_| Vec::new());
+        for (strides, window) in aligned.iter_mut().zip(windows) {
+            *strides = broadcast_strides(dims, window)?;
+        }
         let mut order: Vec<usize> = (0..dims.len()).filter(|&d| dims[d] != 1).collect();
         // The last window is the one written: walk in its memory order, so that neighbours in
         // the loop are neighbours there.
@@ -30,7 +44,7 @@ impl Strided {
             order.sort_by_key(|&d| std::cmp::Reverse(target[d].unsigned_abs()));
         }
         let mut sizes: Vec<u32> = Vec::new();
-        let mut strides: Vec<Vec<i64>> = vec![Vec::new(); windows.len()];
+        let mut strides: [Vec<i64>; W] = std::array::from_fn(|_| Vec::new());
         for d in order {
             let merge = sizes.last().is_some_and(|&outer| {
                 strides.iter().zip(&aligned).all(|(s, a)| {
@@ -62,7 +76,7 @@ impl Strided {
         Ok(Self {
             sizes,
             strides,
-            offsets: windows.iter().map(|w| w.offset).collect(),
+            offsets: windows.map(|w| w.offset),
         })
     }
 
@@ -76,40 +90,40 @@ impl Strided {
         self.sizes.iter().map(|&d| u64::from(d)).product()
     }
 
-    /// Push constants: `count, offset per window, sizes[max_rank], strides[max_rank] per window`.
-    pub fn push(&self, max_rank: usize) -> Result<Vec<u32>> {
-        if self.rank() > max_rank {
+    /// The loop for a kernel whose push constants have arrays of `R`.
+    pub fn walk<const R: usize>(&self) -> Result<Walk<R, W>> {
+        if self.rank() > R {
             return Err(Error::unsupported(format!(
-                "a loop of {} dims {:?}, at most {max_rank} are supported",
+                "a loop of {} dims {:?}, at most {R} are supported",
                 self.rank(),
                 self.sizes
             )));
         }
         let word = |n: i64| {
             i32::try_from(n)
-                .map(|n| n as u32)
                 .map_err(|_| Error::unsupported(format!("a stride or offset of {n} elements")))
         };
         let count = u32::try_from(self.count())
             .map_err(|_| Error::unsupported(format!("{} elements", self.count())))?;
-        let mut words = vec![count];
-        for &offset in &self.offsets {
-            words.push(word(offset)?);
-        }
-        let pad = max_rank - self.rank();
-        words.extend(
-            self.sizes
-                .iter()
-                .copied()
-                .chain(std::iter::repeat_n(1, pad)),
-        );
-        for strides in &self.strides {
-            for &stride in strides {
-                words.push(word(stride)?);
+        let mut sizes = [1; R];
+        sizes[..self.rank()].copy_from_slice(&self.sizes);
+        let mut windows = [Window {
+            offset: 0,
+            strides: [0; R],
+        }; W];
+        let of_windows = self.offsets.iter().zip(&self.strides);
+        for (window, (&offset, strides)) in windows.iter_mut().zip(of_windows) {
+            window.offset = word(offset)?;
+            for (to, &stride) in window.strides.iter_mut().zip(strides) {
+                *to = word(stride)?;
             }
-            words.extend(std::iter::repeat_n(0, pad));
         }
-        Ok(words)
+        Ok(Walk {
+            rank: u32::try_from(self.rank()).unwrap_or(u32::MAX),
+            count,
+            sizes,
+            windows,
+        })
     }
 }
 
@@ -143,6 +157,7 @@ fn broadcast_strides(dims: &[u32], window: &Tensor) -> Result<Vec<i64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::kernels::Words;
     use crate::core::program::BufferId;
     use crate::core::tensor::{dense_strides, DType, Element, Layout};
 
@@ -163,8 +178,8 @@ mod tests {
     }
 
     /// For every iteration, the element of each window.
-    fn visited(strided: &Strided) -> Vec<Vec<i64>> {
-        let mut all = vec![strided.offsets.clone()];
+    fn visited<const W: usize>(strided: &Strided<W>) -> Vec<Vec<i64>> {
+        let mut all = vec![strided.offsets.to_vec()];
         for (d, &size) in strided.sizes.iter().enumerate() {
             let step = |at: &Vec<i64>, i: u32| -> Vec<i64> {
                 let strides = strided.strides.iter().map(|s| s[d] * i64::from(i));
@@ -214,30 +229,28 @@ mod tests {
             let dims: Vec<u32> = (0..rank)
                 .map(|_| random(&mut state, 4) as u32 + u32::from(seed % 9 != 0))
                 .collect();
-            let windows: Vec<Tensor> = (0..3)
-                .map(|which| {
-                    // Broadcast, permuted, flipped and shifted; the last one is written: dense.
-                    if which == 2 {
-                        return dense(&dims, Layout::Contiguous);
+            let windows: [Tensor; 3] = std::array::from_fn(|which| {
+                // Broadcast, permuted, flipped and shifted; the last one is written: dense.
+                if which == 2 {
+                    return dense(&dims, Layout::Contiguous);
+                }
+                let lead = random(&mut state, rank as u64 + 1) as usize;
+                let own: Vec<u32> = dims[lead..]
+                    .iter()
+                    .map(|&d| if random(&mut state, 3) == 0 { 1 } else { d })
+                    .collect();
+                let (mut strides, _) = dense_strides(&own, Layout::Contiguous).expect("small");
+                for s in &mut strides {
+                    match random(&mut state, 4) {
+                        0 => *s *= 7,
+                        1 => *s = -*s,
+                        _ => {}
                     }
-                    let lead = random(&mut state, rank as u64 + 1) as usize;
-                    let own: Vec<u32> = dims[lead..]
-                        .iter()
-                        .map(|&d| if random(&mut state, 3) == 0 { 1 } else { d })
-                        .collect();
-                    let (mut strides, _) = dense_strides(&own, Layout::Contiguous).expect("small");
-                    for s in &mut strides {
-                        match random(&mut state, 4) {
-                            0 => *s *= 7,
-                            1 => *s = -*s,
-                            _ => {}
-                        }
-                    }
-                    window(&own, &strides, 10_000)
-                })
-                .collect();
-            let windows: Vec<&Tensor> = windows.iter().collect();
-            let strided = Strided::new(&dims, &windows).expect("broadcasts");
+                }
+                window(&own, &strides, 10_000)
+            });
+            let windows = windows.each_ref();
+            let strided = Strided::new(&dims, windows).expect("broadcasts");
             assert!(strided.rank() <= rank.max(1), "seed {seed}");
             let (mut got, mut want) = (visited(&strided), expected(&dims, &windows));
             got.sort();
@@ -251,47 +264,51 @@ mod tests {
         let dims = [2, 8, 5, 7];
         for layout in [Layout::Contiguous, Layout::ChannelsPacked] {
             let t = dense(&dims, layout);
-            let strided = Strided::new(&dims, &[&t, &t, &t]).expect("same dims");
+            let strided = Strided::new(&dims, [&t, &t, &t]).expect("same dims");
             assert_eq!(strided.sizes, [560]);
             assert_eq!(strided.strides, [[1], [1], [1]]);
         }
         // Pad lanes between pixels cannot be merged over.
         let padded = dense(&[2, 6, 5, 7], Layout::ChannelsPacked);
-        let strided = Strided::new(&[2, 6, 5, 7], &[&padded]).expect("same dims");
+        let strided = Strided::new(&[2, 6, 5, 7], [&padded]).expect("same dims");
         assert_eq!(
             (strided.sizes, strided.strides),
-            (vec![70, 6], vec![vec![8, 1]])
+            (vec![70, 6], [vec![8, 1]])
         );
     }
 
     #[test]
     fn scalars_and_empty_windows() {
         let scalar = window(&[], &[], 3);
-        let strided = Strided::new(&[], &[&scalar]).expect("0-d");
+        let strided = Strided::new(&[], [&scalar]).expect("0-d");
         assert_eq!((strided.count(), strided.rank()), (1, 1));
-        assert_eq!(strided.push(2).expect("fits"), [1, 3, 1, 1, 0, 0]);
+        let walk = strided.walk::<2>().expect("fits");
+        assert_eq!((walk.rank, walk.count, walk.sizes), (1, 1, [1, 1]));
+        let [window] = walk.windows;
+        assert_eq!((window.offset, window.strides), (3, [0, 0]));
         let empty = dense(&[3, 0], Layout::Contiguous);
-        assert_eq!(Strided::new(&[3, 0], &[&empty]).expect("empty").count(), 0);
+        assert_eq!(Strided::new(&[3, 0], [&empty]).expect("empty").count(), 0);
     }
 
     #[test]
     fn refuses_what_does_not_fit() {
         let t = window(&[2, 3, 4], &[100, 10, 2], 0);
-        assert!(Strided::new(&[2, 3, 5], &[&t]).is_err());
-        assert!(Strided::new(&[3, 4], &[&t]).is_err());
-        let strided = Strided::new(&[2, 3, 4], &[&t]).expect("same dims");
-        assert!(strided.push(2).is_err() && strided.push(3).is_ok());
+        assert!(Strided::new(&[2, 3, 5], [&t]).is_err());
+        assert!(Strided::new(&[3, 4], [&t]).is_err());
+        let strided = Strided::new(&[2, 3, 4], [&t]).expect("same dims");
+        assert!(strided.walk::<2>().is_err() && strided.walk::<3>().is_ok());
         let far = window(&[2], &[1 << 40], 0);
-        assert!(Strided::new(&[2], &[&far])
+        assert!(Strided::new(&[2], [&far])
             .expect("one dim")
-            .push(1)
+            .walk::<1>()
             .is_err());
         // Negative distances survive as two's complement.
         let back = window(&[2], &[-1], 1);
-        let words = Strided::new(&[2], &[&back])
+        let [window] = Strided::new(&[2], [&back])
             .expect("one dim")
-            .push(1)
-            .expect("fits");
-        assert_eq!(words, [2, 1, 2, u32::MAX]);
+            .walk::<1>()
+            .expect("fits")
+            .windows;
+        assert_eq!(window.words(), [1, u32::MAX]);
     }
 }

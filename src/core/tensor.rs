@@ -2,6 +2,9 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::ids::BufferId;
+use crate::core::kernels::lib::Narrow;
+
+pub use crate::core::kernels::lib::Element;
 
 /// Element type of a tensor in a program or at the host boundary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,23 +31,20 @@ impl DType {
         }
     }
 
+    /// What 32-bit results become in a tensor of this type.
+    pub fn narrow(self) -> Narrow {
+        match self {
+            Self::Bool => Narrow::Bool,
+            Self::U8 => Narrow::U8,
+            Self::I8 => Narrow::I8,
+            _ => Narrow::None,
+        }
+    }
+
     /// Whether arithmetic on it is floating point.
     pub fn is_float(self) -> bool {
         matches!(self, Self::F16 | Self::F32 | Self::F64)
     }
-}
-
-/// How a device buffer stores its elements. Integers and booleans of any width are 32-bit there,
-/// so no kernel needs 8-bit storage; fp16 is 32-bit on devices without 16-bit storage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u32)]
-pub enum Element {
-    /// 32-bit float.
-    F32 = 0,
-    /// 16-bit float.
-    F16 = 1,
-    /// 32-bit signed integer.
-    I32 = 2,
 }
 
 impl Element {

@@ -3,18 +3,14 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
+use crate::core::kernels::batch_norm::{self, HAS_BIAS, HAS_WEIGHT};
 use crate::core::program::Access;
-use crate::core::shader::Shader;
 use crate::core::strided::Strided;
 use crate::core::tensor::{Element, Layout, Tensor};
 use crate::ops::support::builder::dense_layout;
-use crate::ops::support::builder::LINE_LOCAL_SIZE;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
 use crate::ops::support::pieces::{cut_along, pointwise, Pieces, Whole};
 use crate::ops::support::{Args, Op};
-
-/// Loop dims of the kernel.
-const MAX_RANK: usize = 6;
 
 /// A call of `aten._native_batch_norm_legit_no_training`.
 #[derive(Clone)]
@@ -56,12 +52,7 @@ impl Op for BatchNorm {
                 source.dtype
             )));
         }
-        let mut parameters = Vec::new();
-        for id in [self.weight, self.bias, Some(self.mean), Some(self.variance)] {
-            let Some(id) = id else {
-                parameters.push(None);
-                continue;
-            };
+        let parameter = |program: &mut ProgramBuilder<'_>, id: ValueId| {
             let parameter = program.operand(id, Want::Dense(Layout::Contiguous))?;
             if parameter.dims != [channels] {
                 return Err(Error::blob(format!(
@@ -69,8 +60,12 @@ impl Op for BatchNorm {
                     parameter.dims
                 )));
             }
-            parameters.push(Some(parameter));
-        }
+            Ok(parameter)
+        };
+        let weight = self.weight.map(|id| parameter(program, id)).transpose()?;
+        let bias = self.bias.map(|id| parameter(program, id)).transpose()?;
+        let mean = parameter(program, self.mean)?;
+        let variance = parameter(program, self.variance)?;
         let output = *self
             .outputs
             .first()
@@ -82,43 +77,15 @@ impl Op for BatchNorm {
                 program.output(id, &[0], Layout::Contiguous)?;
             }
         }
-        // The channel number of each element, as a window like the others.
-        let mut strides = vec![0; dims.len()];
-        strides[1] = 1;
-        let channel = Tensor {
-            strides,
-            offset: 0,
-            ..source.clone()
+        let call = Call {
+            source,
+            weight,
+            bias,
+            mean,
+            variance,
+            target,
         };
-        let strided = Strided::new(&dims, &[&channel, &source, &target])?;
-        let mut push = strided.push(MAX_RANK)?;
-        push.push((self.epsilon as f32).to_bits());
-        let element = |t: &Option<Tensor>| t.as_ref().map_or(0, |t| t.element as u32);
-        let has = u32::from(self.weight.is_some()) | u32::from(self.bias.is_some()) << 1;
-        let rank = u32::try_from(strided.rank()).map_err(|_| Error::internal("rank"))?;
-        let mut spec = vec![rank, source.element as u32, target.element as u32];
-        spec.extend(parameters.iter().map(element));
-        spec.push(has);
-        let half = spec[1..7].contains(&(Element::F16 as u32));
-        let mut bindings = vec![Bind::read(&source)];
-        bindings.extend(parameters.iter().map(|t| match t {
-            Some(t) => Bind::read(t),
-            // Never touched: any buffer stands in its place.
-            None => Bind::range(source.buffer, Access::Read, 0..0),
-        }));
-        bindings.push(Bind::write(&target));
-        program.dispatch_words(DispatchDesc {
-            shader: if half {
-                Shader::BatchNormHalf
-            } else {
-                Shader::BatchNormPlain
-            },
-            local_size: [LINE_LOCAL_SIZE, 1, 1],
-            spec,
-            workgroups: program.line(strided.count(), LINE_LOCAL_SIZE)?,
-            push,
-            bindings,
-        })
+        self.emit(program, &call)
     }
 
     fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
@@ -135,5 +102,79 @@ impl Op for BatchNorm {
             *axis = cut_along(self, 1, cut.collect());
         }
         Ok(Some(pieces))
+    }
+}
+
+/// One dispatch of the kernel.
+struct Call {
+    source: Tensor,
+    weight: Option<Tensor>,
+    bias: Option<Tensor>,
+    mean: Tensor,
+    variance: Tensor,
+    target: Tensor,
+}
+
+impl BatchNorm {
+    fn emit(&self, program: &mut ProgramBuilder<'_>, call: &Call) -> Result<()> {
+        let Call {
+            source,
+            weight,
+            bias,
+            mean,
+            variance,
+            target,
+        } = call;
+        // The channel number of each element, as a window like the others.
+        let mut strides = vec![0; source.dims.len()];
+        strides[1] = 1;
+        let channel = Tensor {
+            strides,
+            offset: 0,
+            ..source.clone()
+        };
+        let strided = Strided::new(&source.dims, [&channel, source, target])?;
+        let walk = strided.walk()?;
+        let [from_channel, from, to] = walk.windows;
+        let given = [weight.as_ref(), bias.as_ref()];
+        let tensors = given.into_iter().flatten();
+        let half = tensors
+            .chain([source, mean, variance, target])
+            .any(|t| t.element == Element::F16);
+        let [has_weight, has_bias] = given.map(|t| u32::from(t.is_some()));
+        let element = |t: &Option<Tensor>| t.as_ref().map_or(Element::F32, |t| t.element);
+        // An absent buffer is never touched: any other stands in its place.
+        let absent = || Bind::range(source.buffer, Access::Read, 0..0);
+        let read = |t: &Option<Tensor>| t.as_ref().map_or_else(absent, Bind::read);
+        let kernel = batch_norm::Call {
+            variant: batch_norm::Variant::with_half(half),
+            spec: batch_norm::Spec {
+                rank: walk.rank,
+                source: source.element,
+                target: target.element,
+                weight: element(weight),
+                bias: element(bias),
+                mean: mean.element,
+                variance: variance.element,
+                has: has_weight * HAS_WEIGHT | has_bias * HAS_BIAS,
+            },
+            push: batch_norm::Push {
+                count: walk.count,
+                sizes: walk.sizes,
+                channel: from_channel,
+                source: from,
+                target: to,
+                epsilon: self.epsilon as f32,
+            },
+            bindings: batch_norm::Bindings {
+                source: Bind::read(source),
+                weight: read(weight),
+                bias: read(bias),
+                mean: Bind::read(mean),
+                variance: Bind::read(variance),
+                target: Bind::write(target),
+            },
+        };
+        program.dispatch_line(kernel, strided.count())
     }
 }

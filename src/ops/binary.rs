@@ -2,56 +2,19 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
-use crate::core::shader::Shader;
+use crate::core::kernels::binary::{self, Function as F, Number};
 use crate::core::tensor::{DType, Element};
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder};
-use crate::ops::support::elementwise::{narrow, wrapped, Elementwise, Scalar, LOCAL_SIZE};
+use crate::ops::support::builder::{Bind, ProgramBuilder};
+use crate::ops::support::elementwise::{wrapped, Elementwise, Scalar};
 use crate::ops::support::pieces::{pointwise, Pieces, Whole};
 use crate::ops::support::{Args, Op};
 
-/// Loop dims of the kernel: push constants hold no more.
-const MAX_RANK: usize = 6;
-
-/// Functions of the kernel; the numbers are those of `binary.comp`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-enum BinaryFunction {
-    Add = 0,
-    Sub = 1,
-    Mul = 2,
-    Div = 3,
-    DivFloor = 4,
-    DivTrunc = 5,
-    Minimum = 6,
-    Maximum = 7,
-    Pow = 8,
-    Remainder = 9,
-    Fmod = 10,
-    Eq = 11,
-    Ne = 12,
-    Lt = 13,
-    Le = 14,
-    Gt = 15,
-    Ge = 16,
-    LogicalAnd = 17,
-    LogicalOr = 18,
-    LogicalXor = 19,
-    BitwiseAnd = 20,
-    BitwiseOr = 21,
-    BitwiseXor = 22,
-    Prelu = 23,
+fn gives_bool(function: F) -> bool {
+    (F::Eq..=F::LogicalXor).contains(&function)
 }
 
-use BinaryFunction as F;
-
-impl BinaryFunction {
-    fn gives_bool(self) -> bool {
-        (F::Eq as u32..=F::LogicalXor as u32).contains(&(self as u32))
-    }
-
-    fn needs_integers(self) -> bool {
-        matches!(self, F::BitwiseAnd | F::BitwiseOr | F::BitwiseXor)
-    }
+fn needs_integers(function: F) -> bool {
+    matches!(function, F::BitwiseAnd | F::BitwiseOr | F::BitwiseXor)
 }
 
 /// What follows the two operands in the arguments.
@@ -66,7 +29,7 @@ enum Extra {
     Reversed,
 }
 
-const FUNCTIONS: &[(&str, BinaryFunction, Extra)] = &[
+const FUNCTIONS: &[(&str, F, Extra)] = &[
     ("aten.add.Tensor", F::Add, Extra::Alpha),
     ("aten.add.Scalar", F::Add, Extra::Alpha),
     ("aten.sub.Tensor", F::Sub, Extra::Alpha),
@@ -141,7 +104,7 @@ impl Operand {
 /// A call of a function of two elements.
 #[derive(Clone)]
 pub struct Binary {
-    function: BinaryFunction,
+    function: F,
     left: Operand,
     right: Operand,
     alpha: Scalar,
@@ -196,29 +159,29 @@ impl Op for Binary {
     }
 
     fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
-        let (ids, number) = match (self.left, self.right) {
-            (Operand::Tensor(a), Operand::Tensor(b)) => ([a, b], None),
-            (Operand::Tensor(a), Operand::Number(n)) => ([a, a], Some((2, n))),
-            (Operand::Number(n), Operand::Tensor(b)) => ([b, b], Some((1, n))),
+        let (ids, side, number) = match (self.left, self.right) {
+            (Operand::Tensor(a), Operand::Tensor(b)) => ([a, b], Number::None, None),
+            (Operand::Tensor(a), Operand::Number(n)) => ([a, a], Number::Right, Some(n)),
+            (Operand::Number(n), Operand::Tensor(b)) => ([b, b], Number::Left, Some(n)),
             (Operand::Number(_), Operand::Number(_)) => {
                 return Err(Error::blob("neither operand is a tensor"))
             }
         };
-        let call = Elementwise::new(program, &ids, self.output, MAX_RANK)?;
-        let [left, right] = [&call.operands[0], &call.operands[1]];
+        let call = Elementwise::<2, 3>::new(program, ids, self.output, binary::MAX_RANK)?;
+        let [left, right] = &call.operands;
         let target = &call.target;
         let integers = self.in_integers(
             left.element == Element::I32 && right.element == Element::I32,
             target.element == Element::I32,
-            number.map(|(_, n)| n),
+            number,
         );
-        if self.function.needs_integers() && !integers {
+        if needs_integers(self.function) && !integers {
             return Err(Error::unsupported(format!(
                 "{:?} of {:?} and {:?}",
                 self.function, left.dtype, right.dtype
             )));
         }
-        let number_is_left = number.is_some_and(|(which, _)| which == 1);
+        let number_is_left = side == Number::Left;
         let dtype = if number_is_left { right } else { left }.dtype;
         let low_byte = |n: i64| match dtype {
             DType::U8 => Some(i32::from(n as u8)),
@@ -237,7 +200,7 @@ impl Op for Binary {
                 }
             }
             // To 32 bits too, but the exporter does not say whether these were 64 bits.
-            Some(n) if integers && self.function.gives_bool() => i32::try_from(n)
+            Some(n) if integers && gives_bool(self.function) => i32::try_from(n)
                 .map(|n| n as u32)
                 .map_err(|_| Error::unsupported(format!("a comparison of integers with {n}"))),
             Some(n) if integers => Ok(wrapped(n)),
@@ -245,30 +208,36 @@ impl Op for Binary {
         };
         let tensors = [left, right, target];
         let half = tensors.iter().any(|t| t.element == Element::F16);
-        let mut push = call.strided.push(MAX_RANK)?;
-        push.push(bits(number.map_or(Scalar::Int(0), |(_, n)| n))?);
-        push.push(bits(self.alpha)?);
-        program.dispatch_words(DispatchDesc {
-            shader: if half {
-                Shader::BinaryHalf
-            } else {
-                Shader::BinaryPlain
+        let walk = call.strided.walk()?;
+        let [from_left, from_right, to] = walk.windows;
+        let kernel = binary::Call {
+            variant: binary::Variant::with_half(half),
+            spec: binary::Spec {
+                rank: walk.rank,
+                left: left.element,
+                right: right.element,
+                target: target.element,
+                narrow: target.dtype.narrow(),
+                function: self.function,
+                integer: integers,
+                number: side,
             },
-            local_size: [LOCAL_SIZE, 1, 1],
-            spec: vec![
-                call.strided.rank() as u32,
-                left.element as u32,
-                right.element as u32,
-                target.element as u32,
-                narrow(target.dtype),
-                self.function as u32,
-                u32::from(integers),
-                number.map_or(0, |(which, _)| which),
-            ],
-            workgroups: program.line(call.strided.count(), LOCAL_SIZE)?,
-            push,
-            bindings: vec![Bind::read(left), Bind::read(right), Bind::write(target)],
-        })
+            push: binary::Push {
+                count: walk.count,
+                sizes: walk.sizes,
+                left: from_left,
+                right: from_right,
+                target: to,
+                number: bits(number.unwrap_or(Scalar::Int(0)))?,
+                alpha: bits(self.alpha)?,
+            },
+            bindings: binary::Bindings {
+                left: Bind::read(left),
+                right: Bind::read(right),
+                target: Bind::write(target),
+            },
+        };
+        program.dispatch_line(kernel, call.strided.count())
     }
 
     fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
@@ -288,7 +257,7 @@ impl Binary {
     /// have the exporter's types.
     fn in_integers(&self, operands: bool, result: bool, number: Option<Scalar>) -> bool {
         operands
-            && (result || self.function.gives_bool())
+            && (result || gives_bool(self.function))
             && !matches!(self.function, F::Div | F::Prelu)
             && number.is_none_or(|n| n.integer().is_some())
             && self.alpha.integer().is_some()

@@ -3,17 +3,14 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
-use crate::core::shader::Shader;
+use crate::core::kernels::dequantize_channel;
 use crate::core::strided::Strided;
 use crate::core::tensor::{Element, Tensor};
-use crate::ops::support::builder::{dense_layout, LINE_LOCAL_SIZE};
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::builder::dense_layout;
+use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
 use crate::ops::support::pieces::{cut_along, pointwise, Pieces, Whole};
 use crate::ops::support::window::{existing_dim, insert};
 use crate::ops::support::{Args, Op};
-
-/// Loop dims of the kernel: push constants hold no more.
-const MAX_RANK: usize = 5;
 
 /// A call of `quantized_decomposed.dequantize_per_channel`.
 #[derive(Clone)]
@@ -68,30 +65,34 @@ impl Op for DequantizeChannel {
             None => source.clone(),
         };
         let windows = [&source, &scale_window, &zero_window, &target];
-        let strided = Strided::new(&dims, &windows)?;
+        let strided = Strided::new(&dims, windows)?;
+        let walk = strided.walk()?;
+        let [from, from_scales, from_zeros, to] = walk.windows;
         let half = [&scales, &target].iter().any(|t| t.element == Element::F16);
-        program.dispatch_words(DispatchDesc {
-            shader: if half {
-                Shader::DequantizeChannelHalf
-            } else {
-                Shader::DequantizeChannelPlain
+        let call = dequantize_channel::Call {
+            variant: dequantize_channel::Variant::with_half(half),
+            spec: dequantize_channel::Spec {
+                rank: walk.rank,
+                scales: scales.element,
+                target: target.element,
+                has_zeros: zeros.is_some(),
             },
-            local_size: [LINE_LOCAL_SIZE, 1, 1],
-            spec: vec![
-                strided.rank() as u32,
-                scales.element as u32,
-                target.element as u32,
-                u32::from(zeros.is_some()),
-            ],
-            workgroups: program.line(strided.count(), LINE_LOCAL_SIZE)?,
-            push: strided.push(MAX_RANK)?,
-            bindings: vec![
-                Bind::read(&source),
-                Bind::read(&scale_window),
-                Bind::read(&zero_window),
-                Bind::write(&target),
-            ],
-        })
+            push: dequantize_channel::Push {
+                count: walk.count,
+                sizes: walk.sizes,
+                source: from,
+                scales: from_scales,
+                zeros: from_zeros,
+                target: to,
+            },
+            bindings: dequantize_channel::Bindings {
+                source: Bind::read(&source),
+                scales: Bind::read(&scale_window),
+                zeros: Bind::read(&zero_window),
+                target: Bind::write(&target),
+            },
+        };
+        program.dispatch_line(call, strided.count())
     }
 
     fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {

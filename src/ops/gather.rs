@@ -5,18 +5,15 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
-use crate::core::shader::Shader;
+use crate::core::kernels::gather;
 use crate::core::strided::Strided;
 use crate::core::tensor::{DType, Element, Layout, Tensor};
 use crate::ops::support::builder::dense_layout;
-use crate::ops::support::builder::LINE_LOCAL_SIZE;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
 use crate::ops::support::pieces::{cut_along, Pieces, Whole};
 use crate::ops::support::window::{existing_dim, insert, slice};
+use crate::ops::support::words::signed;
 use crate::ops::support::{Args, Op};
-
-/// Loop dims of the kernel.
-const MAX_RANK: usize = 6;
 
 /// A call of one of the operators that pick by indices.
 #[derive(Clone)]
@@ -120,28 +117,33 @@ impl Op for Gather {
                 target.dtype, source.dtype
             )));
         }
-        let strided = Strided::new(&dims, &[&loops.indices, &loops.source, &target])?;
-        let mut push = strided.push(MAX_RANK)?;
-        push.push(crate::ops::support::planes::signed(axis_size.into())?);
-        push.push(crate::ops::support::planes::signed(axis_stride)?);
+        let strided = Strided::new(&dims, [&loops.indices, &loops.source, &target])?;
+        let walk = strided.walk()?;
+        let [from_indices, from, to] = walk.windows;
         let half = source.element == Element::F16 || target.element == Element::F16;
-        let rank = u32::try_from(strided.rank()).map_err(|_| Error::internal("rank"))?;
-        program.dispatch_words(DispatchDesc {
-            shader: if half {
-                Shader::GatherHalf
-            } else {
-                Shader::GatherPlain
+        let call = gather::Call {
+            variant: gather::Variant::with_half(half),
+            spec: gather::Spec {
+                rank: walk.rank,
+                source: source.element,
+                target: target.element,
             },
-            local_size: [LINE_LOCAL_SIZE, 1, 1],
-            spec: vec![rank, source.element as u32, target.element as u32],
-            workgroups: program.line(strided.count(), LINE_LOCAL_SIZE)?,
-            push,
-            bindings: vec![
-                Bind::read(&indices),
-                Bind::read(&source),
-                Bind::write(&target),
-            ],
-        })
+            push: gather::Push {
+                count: walk.count,
+                sizes: walk.sizes,
+                indices: from_indices,
+                source: from,
+                target: to,
+                axis_size: signed(axis_size.into())?,
+                axis_stride: signed(axis_stride)?,
+            },
+            bindings: gather::Bindings {
+                indices: Bind::read(&indices),
+                source: Bind::read(&source),
+                target: Bind::write(&target),
+            },
+        };
+        program.dispatch_line(call, strided.count())
     }
 
     fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {

@@ -2,13 +2,13 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
-use crate::core::shader::Shader;
+use crate::core::kernels::grid_sampler::{self, Padding};
 use crate::core::tensor::Element;
 use crate::ops::support::builder::dense_layout;
-use crate::ops::support::builder::LINE_LOCAL_SIZE;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
 use crate::ops::support::pieces::{cut_along, Pieces, Whole};
-use crate::ops::support::planes::{channels_last, push, signed};
+use crate::ops::support::planes::{channels_last, planes, window};
+use crate::ops::support::words::signed;
 use crate::ops::support::{Args, Op};
 
 /// A call of `aten.grid_sampler_2d`.
@@ -16,22 +16,20 @@ use crate::ops::support::{Args, Op};
 pub struct GridSampler {
     input: ValueId,
     grid: ValueId,
-    /// 0 bilinear, 1 nearest.
-    interpolation: u32,
-    /// 0 zeros, 1 border, 2 reflection.
-    padding: u32,
+    /// The nearest element; else bilinear.
+    nearest: bool,
+    padding: Padding,
     corners: Corners,
     output: ValueId,
 }
 
 /// What -1 and 1 are.
-#[derive(Clone, Copy)]
-#[repr(u32)]
+#[derive(Clone, Copy, PartialEq)]
 enum Corners {
     /// The outer edges of the corner pixels.
-    Edges = 0,
+    Edges,
     /// The centres of the corner pixels.
-    Centres = 1,
+    Centres,
 }
 
 impl Op for GridSampler {
@@ -39,18 +37,25 @@ impl Op for GridSampler {
 
     fn parse(args: &Args<'_>) -> Result<Self> {
         args.expect_len(6)?;
-        let mode = |i: usize, what: &str, limit: u32| {
-            let n = args.int(i)?;
-            u32::try_from(n)
-                .ok()
-                .filter(|&n| n <= limit)
-                .ok_or_else(|| Error::unsupported(format!("{what} mode {n} (argument {i})")))
+        let unknown = |i: usize, what: &str, n: i64| {
+            Err(Error::unsupported(format!(
+                "{what} mode {n} (argument {i})"
+            )))
         };
         Ok(Self {
             input: args.tensor(0)?,
             grid: args.tensor(1)?,
-            interpolation: mode(2, "interpolation", 1)?,
-            padding: mode(3, "padding", 2)?,
+            nearest: match args.int(2)? {
+                0 => false,
+                1 => true,
+                n => return unknown(2, "interpolation", n),
+            },
+            padding: match args.int(3)? {
+                0 => Padding::Zeros,
+                1 => Padding::Border,
+                2 => Padding::Reflection,
+                n => return unknown(3, "padding", n),
+            },
             corners: match args.bool(4)? {
                 true => Corners::Centres,
                 false => Corners::Edges,
@@ -79,37 +84,32 @@ impl Op for GridSampler {
         }
         let dims = [n, c, h_out, w_out];
         let target = program.output_any(self.output, &dims, dense_layout(&source))?;
-        let mut words = push(&source, &target)?;
-        words.extend([
-            signed(h_in.into())?,
-            signed(w_in.into())?,
-            signed(grid.offset)?,
-        ]);
-        for &stride in &grid.strides {
-            words.push(signed(stride)?);
-        }
         let tensors = [&source, &grid, &target];
         let half = tensors.iter().any(|t| t.element == Element::F16);
-        program.dispatch_words(DispatchDesc {
-            shader: if half {
-                Shader::GridSamplerHalf
-            } else {
-                Shader::GridSamplerPlain
+        let call = grid_sampler::Call {
+            variant: grid_sampler::Variant::with_half(half),
+            spec: grid_sampler::Spec {
+                channels_last: channels_last(&target),
+                source: source.element,
+                target: target.element,
+                grid: grid.element,
+                nearest: self.nearest,
+                padding: self.padding,
+                align_corners: self.corners == Corners::Centres,
             },
-            local_size: [LINE_LOCAL_SIZE, 1, 1],
-            spec: vec![
-                channels_last(&target),
-                source.element as u32,
-                target.element as u32,
-                grid.element as u32,
-                self.interpolation,
-                self.padding,
-                self.corners as u32,
-            ],
-            push: words,
-            bindings: vec![Bind::read(&source), Bind::read(&grid), Bind::write(&target)],
-            workgroups: program.line(target.numel(), LINE_LOCAL_SIZE)?,
-        })
+            push: grid_sampler::Push {
+                planes: planes(&source, &target)?,
+                height_in: signed(h_in.into())?,
+                width_in: signed(w_in.into())?,
+                grid: window(&grid)?,
+            },
+            bindings: grid_sampler::Bindings {
+                source: Bind::read(&source),
+                grid: Bind::read(&grid),
+                target: Bind::write(&target),
+            },
+        };
+        program.dispatch_line(call, target.numel())
     }
 
     fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {

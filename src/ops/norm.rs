@@ -2,11 +2,11 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
+use crate::core::kernels::norm::{self, HAS_BIAS, HAS_STATISTICS, HAS_WEIGHT};
 use crate::core::program::Access;
-use crate::core::shader::Shader;
 use crate::core::tensor::{Element, Layout, Tensor};
 use crate::ops::support::builder::dense_layout;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
 use crate::ops::support::pieces::{cut_along, Axis, Pieces, Whole};
 use crate::ops::support::rows::Rows;
 use crate::ops::support::window::split;
@@ -269,56 +269,45 @@ impl Norm {
             statistics.as_ref(),
         ];
         let half = tensors.iter().flatten().any(|t| t.element == Element::F16);
-        let element = |t: &Option<Tensor>| t.as_ref().map_or(0, |t| t.element as u32);
-        let has = u32::from(weight.is_some())
-            | u32::from(bias.is_some()) << 1
-            | u32::from(statistics.is_some()) << 2;
-        let mut spec = rows.spec().to_vec();
-        spec.extend([
-            source.element as u32,
-            target.element as u32,
-            element(weight),
-            element(bias),
-            element(statistics),
-            has,
-            u32::from(matches!(self.kind, Kind::RootMeanSquare)),
-        ]);
-        let groups = shape.groups.unwrap_or(1);
-        let group_size = if shape.groups.is_some() {
-            source.dims[2]
-        } else {
-            0
-        };
-        let mut push = rows.push()?;
-        push.extend([
-            groups,
-            group_size,
-            shape.span,
-            (self.epsilon as f32).to_bits(),
-        ]);
+        let element = |t: &Option<Tensor>| t.as_ref().map_or(Element::F32, |t| t.element);
+        let [has_weight, has_bias, has_statistics] =
+            [weight, bias, statistics].map(|t| u32::from(t.is_some()));
         // An absent buffer is never touched: any other stands in its place.
-        let absent = |access| Bind::range(source.buffer, access, 0..0);
-        let read = |t: &Option<Tensor>| t.as_ref().map_or(absent(Access::Read), Bind::read);
-        program.dispatch_words(DispatchDesc {
-            shader: if half {
-                Shader::NormHalf
-            } else {
-                Shader::NormPlain
+        let absent = || Bind::range(source.buffer, Access::Read, 0..0);
+        let read = |t: &Option<Tensor>| t.as_ref().map_or_else(absent, Bind::read);
+        let [outer_rank, inner_rank] = rows.ranks();
+        let kernel = norm::Call {
+            variant: norm::Variant::with_half(half),
+            spec: norm::Spec {
+                outer_rank,
+                inner_rank,
+                source: source.element,
+                target: target.element,
+                weight: element(weight),
+                bias: element(bias),
+                statistics: element(statistics),
+                has: has_weight * HAS_WEIGHT
+                    | has_bias * HAS_BIAS
+                    | has_statistics * HAS_STATISTICS,
+                root_mean_square: matches!(self.kind, Kind::RootMeanSquare),
             },
-            local_size: rows.local_size(),
-            spec,
-            push,
-            bindings: vec![
-                Bind::read(source),
-                read(weight),
-                read(bias),
-                Bind::write(target),
-                statistics
-                    .as_ref()
-                    .map_or(absent(Access::Read), Bind::write),
-            ],
-            workgroups: rows.workgroups(program)?,
-        })
+            push: norm::Push {
+                rows: rows.rows()?,
+                groups: shape.groups.unwrap_or(1),
+                group_size: shape.groups.map_or(0, |_| source.dims[2]),
+                span: shape.span,
+                epsilon: self.epsilon as f32,
+            },
+            bindings: norm::Bindings {
+                source: Bind::read(source),
+                weight: read(weight),
+                bias: read(bias),
+                target: Bind::write(target),
+                statistics: statistics.as_ref().map_or_else(absent, Bind::write),
+            },
+        };
+        let grid = rows.grid(program)?;
+        program.dispatch(kernel, grid)
     }
 }
 

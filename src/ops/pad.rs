@@ -2,20 +2,17 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
+use crate::core::kernels::lib::Window;
+use crate::core::kernels::pad;
 use crate::core::program::Access;
-use crate::core::shader::Shader;
 use crate::core::tensor::{Element, Tensor};
 use crate::ops::support::builder::dense_layout;
-use crate::ops::support::builder::LINE_LOCAL_SIZE;
-use crate::ops::support::builder::{Bind, Cut, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::builder::{Bind, Cut, ProgramBuilder, Want};
 use crate::ops::support::pieces::{Axis, Piece, Pieces, Whole};
-use crate::ops::support::planes::signed;
 use crate::ops::support::window::slice;
+use crate::ops::support::words::{signed, unsigned};
 use crate::ops::support::{Args, Op};
 use std::ops::Range;
-
-/// Loop dims of the kernel.
-const MAX_RANK: usize = 5;
 
 /// A call of `aten.constant_pad_nd`.
 #[derive(Clone)]
@@ -76,7 +73,7 @@ impl Op for Pad {
             )));
         }
         let loops = merge(&source, &target, &before);
-        if loops.len() > MAX_RANK {
+        if loops.len() > pad::MAX_RANK as usize {
             return Err(Error::unsupported(format!(
                 "padding {:?} of dims {:?}",
                 self.widths, source.dims
@@ -94,18 +91,20 @@ impl Op for Pad {
         };
         let half = source.element == Element::F16 || target.element == Element::F16;
         let rank = u32::try_from(loops.len()).map_err(|_| Error::internal("rank"))?;
-        program.dispatch_words(DispatchDesc {
-            shader: if half {
-                Shader::PadHalf
-            } else {
-                Shader::PadPlain
+        let call = pad::Call {
+            variant: pad::Variant::with_half(half),
+            spec: pad::Spec {
+                rank,
+                source: source.element,
+                target: target.element,
             },
-            local_size: [LINE_LOCAL_SIZE, 1, 1],
-            spec: vec![rank, source.element as u32, target.element as u32],
             push: push(&source, &target, value, &loops)?,
-            bindings: vec![read, Bind::write(&target)],
-            workgroups: program.line(target.numel(), LINE_LOCAL_SIZE)?,
-        })
+            bindings: pad::Bindings {
+                source: read,
+                target: Bind::write(&target),
+            },
+        };
+        program.dispatch_line(call, target.numel())
     }
 
     fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
@@ -224,21 +223,30 @@ fn merge(source: &Tensor, target: &Tensor, before: &[u32]) -> Vec<Loop> {
     merged
 }
 
-fn push(source: &Tensor, target: &Tensor, value: u32, loops: &[Loop]) -> Result<Vec<u32>> {
+fn push(source: &Tensor, target: &Tensor, value: u32, loops: &[Loop]) -> Result<pad::Push> {
     let count = u32::try_from(target.numel())
         .map_err(|_| Error::unsupported(format!("{} elements", target.numel())))?;
-    let mut words = vec![count, signed(source.offset)?, signed(target.offset)?, value];
-    let fields: [fn(&Loop) -> i64; 5] = [
-        |l| i64::from(l.size),
-        |l| l.source_stride,
-        |l| l.target_stride,
-        |l| i64::from(l.before),
-        |l| i64::from(l.source_size),
-    ];
-    for field in fields {
-        for d in 0..MAX_RANK {
-            words.push(signed(loops.get(d).map_or(0, field))?);
-        }
+    let window = |tensor: &Tensor| {
+        Ok::<_, Error>(Window {
+            offset: signed(tensor.offset)?,
+            strides: [0; pad::MAX_RANK as usize],
+        })
+    };
+    let mut push = pad::Push {
+        count,
+        source: window(source)?,
+        target: window(target)?,
+        value,
+        sizes: [0; pad::MAX_RANK as usize],
+        before: [0; pad::MAX_RANK as usize],
+        source_sizes: [0; pad::MAX_RANK as usize],
+    };
+    for (d, l) in loops.iter().enumerate() {
+        push.sizes[d] = unsigned(l.size.into())?;
+        push.source.strides[d] = signed(l.source_stride)?;
+        push.target.strides[d] = signed(l.target_stride)?;
+        push.before[d] = unsigned(l.before.into())?;
+        push.source_sizes[d] = unsigned(l.source_size.into())?;
     }
-    Ok(words)
+    Ok(push)
 }

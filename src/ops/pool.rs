@@ -2,16 +2,15 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
+use crate::core::kernels::{lib, pool};
+use crate::core::tensor::{Element, Tensor};
 use crate::ops::support::builder::dense_layout;
-use crate::ops::support::builder::LINE_LOCAL_SIZE;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
 use crate::ops::support::pieces::{cut_along, cuts, Axis, Moving, Piece, Pieces, Whole};
-use crate::ops::support::planes::{channels_last, plane_of, push, signed, with_batch};
+use crate::ops::support::planes::{self, channels_last, plane_of, planes, with_batch};
+use crate::ops::support::words::signed;
 use crate::ops::support::{Args, Op};
 use std::ops::Range;
-
-use crate::core::shader::Shader;
-use crate::core::tensor::{Element, Tensor};
 
 /// A call of `aten.max_pool2d`, with or without indices, or of `aten.avg_pool2d`.
 #[derive(Clone)]
@@ -57,14 +56,20 @@ enum Kind {
 }
 
 impl Kind {
-    /// As `shaders/pool.comp` numbers them, and the divisor.
-    fn words(self) -> [u32; 2] {
+    fn of_kernel(self) -> pool::Kind {
         match self {
-            Self::Max => [0, 1],
-            Self::MaxWithIndices => [1, 1],
-            Self::MeanGiven(divisor) => [2, divisor as u32],
-            Self::MeanPadded => [3, 1],
-            Self::MeanInside => [4, 1],
+            Self::Max => pool::Kind::Max,
+            Self::MaxWithIndices => pool::Kind::MaxWithIndices,
+            Self::MeanGiven(_) => pool::Kind::MeanGiven,
+            Self::MeanPadded => pool::Kind::MeanPadded,
+            Self::MeanInside => pool::Kind::MeanInside,
+        }
+    }
+
+    fn divisor(self) -> i32 {
+        match self {
+            Self::MeanGiven(divisor) => divisor,
+            _ => 1,
         }
     }
 }
@@ -239,54 +244,63 @@ impl Pool {
             (Kind::MaxWithIndices, None) => Kind::Max,
             (kind, _) => kind,
         };
-        let [number, divisor] = kind.words();
-        let Window {
-            kernel,
-            stride,
-            padding,
-            dilation,
-            ..
-        } = self.window;
-        let mut words = push(&source, &target)?;
-        let plane = [source.dims[2], source.dims[3]];
-        let pairs = [plane, stride, padding, self.end_padding, dilation];
-        for n in pairs.into_iter().flatten() {
-            words.push(signed(i64::from(n))?);
-        }
-        words.push(divisor);
-        let placed = indices.map(with_batch).transpose()?;
-        let (offset, strides) = placed
-            .as_ref()
-            .map_or((0, &[0; 4][..]), |t| (t.offset, &t.strides));
-        words.push(signed(offset)?);
-        for &stride in strides {
-            words.push(signed(stride)?);
-        }
         let half = source.element == Element::F16 || target.element == Element::F16;
-        program.dispatch_words(DispatchDesc {
-            shader: if half {
-                Shader::PoolHalf
-            } else {
-                Shader::PoolPlain
+        let [kernel_y, kernel_x] = self.window.kernel.map(i64::from).map(signed);
+        let call = pool::Call {
+            variant: pool::Variant::with_half(half),
+            spec: pool::Spec {
+                channels_last: channels_last(&target),
+                source: source.element,
+                target: target.element,
+                kernel_y: kernel_y?,
+                kernel_x: kernel_x?,
+                kind: kind.of_kernel(),
             },
-            local_size: [LINE_LOCAL_SIZE, 1, 1],
-            spec: vec![
-                channels_last(&target),
-                source.element as u32,
-                target.element as u32,
-                kernel[0],
-                kernel[1],
-                number,
-            ],
-            push: words,
-            bindings: vec![
-                Bind::read(&source),
-                Bind::write(&target),
+            push: self.push(&source, &target, kind, indices)?,
+            bindings: pool::Bindings {
+                source: Bind::read(&source),
+                target: Bind::write(&target),
                 // Without indices the result stands in their place: a layer that goes by what the
                 // kernel declares then sees no write to a buffer that others read.
-                Bind::write(indices.unwrap_or(&target)),
-            ],
-            workgroups: program.line(target.numel(), LINE_LOCAL_SIZE)?,
+                indices: Bind::write(indices.unwrap_or(&target)),
+            },
+        };
+        program.dispatch_line(call, target.numel())
+    }
+
+    fn push(
+        &self,
+        source: &Tensor,
+        target: &Tensor,
+        kind: Kind,
+        indices: Option<&Tensor>,
+    ) -> Result<pool::Push> {
+        let pair = |[y, x]: [u32; 2]| Ok::<_, Error>([signed(y.into())?, signed(x.into())?]);
+        let [height_in, width_in] = pair([source.dims[2], source.dims[3]])?;
+        let [stride_y, stride_x] = pair(self.window.stride)?;
+        let [padding_y, padding_x] = pair(self.window.padding)?;
+        let [end_padding_y, end_padding_x] = pair(self.end_padding)?;
+        let [dilation_y, dilation_x] = pair(self.window.dilation)?;
+        Ok(pool::Push {
+            planes: planes(source, target)?,
+            height_in,
+            width_in,
+            stride_y,
+            stride_x,
+            padding_y,
+            padding_x,
+            end_padding_y,
+            end_padding_x,
+            dilation_y,
+            dilation_x,
+            divisor: kind.divisor(),
+            indices: match indices {
+                Some(indices) => planes::window(&with_batch(indices)?)?,
+                None => lib::Window {
+                    offset: 0,
+                    strides: [0; 4],
+                },
+            },
         })
     }
 }

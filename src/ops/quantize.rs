@@ -4,17 +4,14 @@
 use super::pixel_shuffle;
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
-use crate::core::shader::Shader;
+use crate::core::kernels::quantize;
 use crate::core::strided::Strided;
 use crate::core::tensor::{DType, Element, Tensor};
 use crate::ops::support::builder::dense_layout;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder};
-use crate::ops::support::elementwise::{Elementwise, LOCAL_SIZE};
+use crate::ops::support::builder::{Bind, ProgramBuilder};
+use crate::ops::support::elementwise::Elementwise;
 use crate::ops::support::pieces::{pointwise, Pieces, Whole};
 use crate::ops::support::{Args, Op};
-
-/// Loop dims of the kernel: push constants hold no more.
-const MAX_RANK: usize = 5;
 
 /// What an integer stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,14 +50,14 @@ impl Affine {
         }
     }
 
-    /// The bits of what kernels multiply by to make integers.
-    pub fn inverse_bits(self) -> u32 {
-        ((1.0 / self.scale) as f32).to_bits()
+    /// What kernels multiply by to make integers.
+    pub fn inverse(self) -> f32 {
+        (1.0 / self.scale) as f32
     }
 
-    /// The bits of what kernels multiply by to make numbers.
-    pub fn scale_bits(self) -> u32 {
-        (self.scale as f32).to_bits()
+    /// What kernels multiply by to make numbers.
+    pub fn factor(self) -> f32 {
+        self.scale as f32
     }
 
     /// Whether every 8-bit integer stays as it is when it comes to stand for a number of `to`.
@@ -73,7 +70,8 @@ impl Affine {
 #[derive(Clone)]
 pub struct Quantize {
     form: Form,
-    inputs: Vec<ValueId>,
+    /// The kernel has two operands: a single one stands in both places.
+    inputs: [ValueId; 2],
     from: [Affine; 2],
     to: Affine,
     /// Range of the resulting integers.
@@ -104,7 +102,7 @@ impl Op for Quantize {
     ];
 
     fn parse(args: &Args<'_>) -> Result<Self> {
-        let (plain, mut inputs) = (Affine::PLAIN, vec![args.tensor(0)?]);
+        let (plain, mut inputs) = (Affine::PLAIN, [args.tensor(0)?; 2]);
         let (form, from, to, range) = match args.op() {
             "quantized_decomposed.quantize_per_tensor.default" => {
                 args.expect_len(7)?;
@@ -119,7 +117,7 @@ impl Op for Quantize {
             }
             "et_vk.q8ta_add.default" => {
                 args.expect_len(10)?;
-                inputs.push(args.tensor(1)?);
+                inputs[1] = args.tensor(1)?;
                 // The second operand's factor goes with its scale.
                 let mut from = [Affine::parse(args, 2)?, Affine::parse(args, 4)?];
                 from[1].scale *= args.number(8)?;
@@ -154,8 +152,9 @@ impl Op for Quantize {
         if let Form::PixelShuffle(factor) = self.form {
             return self.shuffle(program, factor);
         }
-        let call = Elementwise::new(program, &self.inputs, self.output, MAX_RANK)?;
-        self.emit(program, &call.operands, &call.target)
+        let call = Elementwise::<2, 3>::new(program, self.inputs, self.output, quantize::MAX_RANK)?;
+        let [left, right] = &call.operands;
+        self.emit(program, [left, right], &call.target)
     }
 
     fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
@@ -210,47 +209,55 @@ impl Quantize {
         }
         let moved = program.temporary(source.dtype, &dims, layout)?;
         pixel_shuffle::shuffle(program, &source, &moved, factor)?;
-        self.emit(program, &[moved], &target)
+        self.emit(program, [&moved; 2], &target)
     }
 
     fn emit(
         &self,
         program: &mut ProgramBuilder<'_>,
-        operands: &[Tensor],
+        [left, right]: [&Tensor; 2],
         target: &Tensor,
     ) -> Result<()> {
-        // The kernel has two operands: a single one stands in both places.
-        let (Some(left), Some(right)) = (operands.first(), operands.last()) else {
-            return Err(Error::internal("no operand"));
-        };
-        let windows = [left, right, target];
-        let strided = Strided::new(&target.dims, &windows)?;
-        let half = windows.iter().any(|t| t.element == Element::F16);
-        let mut push = strided.push(MAX_RANK)?;
-        for from in self.from {
-            push.extend([from.scale_bits(), from.zero_point as u32]);
-        }
-        push.extend([self.to.inverse_bits(), self.to.zero_point as u32]);
-        push.extend(self.range.map(|n| n as u32));
-        program.dispatch_words(DispatchDesc {
-            shader: if half {
-                Shader::QuantizeHalf
-            } else {
-                Shader::QuantizePlain
+        let strided = Strided::new(&target.dims, [left, right, target])?;
+        let walk = strided.walk()?;
+        let [from_left, from_right, to] = walk.windows;
+        let half = [left, right, target]
+            .iter()
+            .any(|t| t.element == Element::F16);
+        let [low, high] = self.range;
+        let [of_left, of_right] = self.from;
+        let call = quantize::Call {
+            variant: quantize::Variant::with_half(half),
+            spec: quantize::Spec {
+                rank: walk.rank,
+                left: left.element,
+                right: right.element,
+                target: target.element,
+                sum: self.form == Form::Add,
+                relu: self.form == Form::Relu,
             },
-            local_size: [LOCAL_SIZE, 1, 1],
-            spec: vec![
-                strided.rank() as u32,
-                left.element as u32,
-                right.element as u32,
-                target.element as u32,
-                u32::from(self.form == Form::Add),
-                u32::from(self.form == Form::Relu),
-            ],
-            workgroups: program.line(strided.count(), LOCAL_SIZE)?,
-            push,
-            bindings: vec![Bind::read(left), Bind::read(right), Bind::write(target)],
-        })
+            push: quantize::Push {
+                count: walk.count,
+                sizes: walk.sizes,
+                left: from_left,
+                right: from_right,
+                target: to,
+                left_scale: of_left.factor(),
+                left_zero: of_left.zero_point,
+                right_scale: of_right.factor(),
+                right_zero: of_right.zero_point,
+                inverse_scale: self.to.inverse(),
+                zero: self.to.zero_point,
+                low,
+                high,
+            },
+            bindings: quantize::Bindings {
+                left: Bind::read(left),
+                right: Bind::read(right),
+                target: Bind::write(target),
+            },
+        };
+        program.dispatch_line(call, strided.count())
     }
 }
 

@@ -6,13 +6,14 @@
 use super::quantize::Affine;
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
-use crate::core::shader::Shader;
+use crate::core::kernels::quantized_conv;
 use crate::core::tensor::{DType, Element, Layout, Tensor, CHANNEL_PACK};
-use crate::ops::support::builder::{dense_layout, LINE_LOCAL_SIZE};
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::builder::dense_layout;
+use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
 use crate::ops::support::pieces::{cut_along, cuts, Axis, Moving, Piece, Pieces, Whole};
-use crate::ops::support::planes::{channels_last, push, signed};
+use crate::ops::support::planes::{channels_last, planes};
 use crate::ops::support::window::view;
+use crate::ops::support::words::signed;
 use crate::ops::support::{Args, Op};
 use std::ops::Range;
 
@@ -353,60 +354,72 @@ impl QuantizedConv {
         target: &Tensor,
         weights: &Weights,
     ) -> Result<()> {
-        let Window {
-            kernel,
-            stride,
-            padding,
-            dilation,
-            ..
-        } = self.window;
-        let mut words = push(source, target)?;
-        let pairs = [
-            [source.dims[2], source.dims[3]],
-            stride,
-            padding,
-            dilation,
-            weights.steps,
-            weights.group,
-        ];
-        for n in pairs.into_iter().flatten() {
-            words.push(signed(n.into())?);
-        }
-        words.extend([self.from.zero_point, self.to.zero_point].map(|n| n as u32));
-        words.extend([self.from.scale_bits(), self.to.inverse_bits()]);
         // Without a bias the scales stand in its place.
         let bias = weights.bias.as_ref().unwrap_or(&weights.scales);
         let half = [&weights.scales, bias]
             .iter()
             .any(|t| t.element == Element::F16);
-        program.dispatch_words(DispatchDesc {
-            shader: if half {
-                Shader::QuantizedConvHalf
-            } else {
-                Shader::QuantizedConvPlain
+        let [kernel_y, kernel_x] = pair(self.window.kernel)?;
+        let call = quantized_conv::Call {
+            variant: quantized_conv::Variant::with_half(half),
+            spec: quantized_conv::Spec {
+                channels_last: channels_last(target),
+                scales: weights.scales.element,
+                bias: bias.element,
+                kernel_y,
+                kernel_x,
+                transposed: self.form == Form::Transposed,
+                has_bias: weights.bias.is_some(),
+                relu: self.relu,
             },
-            local_size: [LINE_LOCAL_SIZE, 1, 1],
-            spec: vec![
-                channels_last(target),
-                weights.scales.element as u32,
-                bias.element as u32,
-                kernel[0],
-                kernel[1],
-                u32::from(self.form == Form::Transposed),
-                u32::from(weights.bias.is_some()),
-                u32::from(self.relu),
-            ],
-            push: words,
-            bindings: vec![
-                Bind::read(source),
-                Bind::read(&weights.tensor),
-                Bind::read(&weights.scales),
-                Bind::read(bias),
-                Bind::write(target),
-            ],
-            workgroups: program.line(target.numel(), LINE_LOCAL_SIZE)?,
+            push: self.push(source, target, weights)?,
+            bindings: quantized_conv::Bindings {
+                source: Bind::read(source),
+                weight: Bind::read(&weights.tensor),
+                scales: Bind::read(&weights.scales),
+                bias: Bind::read(bias),
+                target: Bind::write(target),
+            },
+        };
+        program.dispatch_line(call, target.numel())
+    }
+
+    fn push(
+        &self,
+        source: &Tensor,
+        target: &Tensor,
+        weights: &Weights,
+    ) -> Result<quantized_conv::Push> {
+        let [height_in, width_in] = pair([source.dims[2], source.dims[3]])?;
+        let [stride_y, stride_x] = pair(self.window.stride)?;
+        let [padding_y, padding_x] = pair(self.window.padding)?;
+        let [dilation_y, dilation_x] = pair(self.window.dilation)?;
+        let [channel_step, tap_step] = pair(weights.steps)?;
+        let [group_in, group_out] = pair(weights.group)?;
+        Ok(quantized_conv::Push {
+            planes: planes(source, target)?,
+            height_in,
+            width_in,
+            stride_y,
+            stride_x,
+            padding_y,
+            padding_x,
+            dilation_y,
+            dilation_x,
+            channel_step,
+            tap_step,
+            group_in,
+            group_out,
+            zero_in: self.from.zero_point,
+            zero_out: self.to.zero_point,
+            scale_in: self.from.factor(),
+            inverse_scale_out: self.to.inverse(),
         })
     }
+}
+
+fn pair([a, b]: [u32; 2]) -> Result<[i32; 2]> {
+    Ok([signed(a.into())?, signed(b.into())?])
 }
 
 impl Window {

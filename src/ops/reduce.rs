@@ -2,10 +2,10 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
-use crate::core::shader::Shader;
+use crate::core::kernels::reduce::{self, Kind, Variant};
 use crate::core::tensor::{Element, Layout, Tensor};
 use crate::ops::support::builder::dense_layout;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
 use crate::ops::support::pieces::{cut_along, Pieces, Whole};
 use crate::ops::support::rows::Rows;
 use crate::ops::support::window::wrap_dims;
@@ -20,18 +20,6 @@ pub struct Reduce {
     dims: Vec<i64>,
     keep: Keep,
     output: ValueId,
-}
-
-/// Numbered as in `shaders/reduce.comp`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-enum Kind {
-    Sum = 0,
-    Mean = 1,
-    Amax = 2,
-    Amin = 3,
-    Argmax = 4,
-    Argmin = 5,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -160,28 +148,32 @@ impl Reduce {
         source: &Tensor,
         target: &Tensor,
     ) -> Result<()> {
-        let shader = match (source.element, target.element) {
+        let variant = match (source.element, target.element) {
             (Element::I32, Element::F16) => {
                 return Err(Error::unsupported("an integer reduction to fp16"))
             }
-            (Element::I32, _) => Shader::ReduceInt,
-            (Element::F16, _) | (_, Element::F16) => Shader::ReduceHalf,
-            _ => Shader::ReducePlain,
+            (Element::I32, _) => Variant::Int,
+            (Element::F16, _) | (_, Element::F16) => Variant::Half,
+            _ => Variant::Plain,
         };
-        let mut spec = rows.spec().to_vec();
-        spec.extend([
-            source.element as u32,
-            target.element as u32,
-            self.kind as u32,
-        ]);
-        program.dispatch_words(DispatchDesc {
-            shader,
-            local_size: rows.local_size(),
-            spec,
-            push: rows.push()?,
-            bindings: vec![Bind::read(source), Bind::write(target)],
-            workgroups: rows.workgroups(program)?,
-        })
+        let [outer_rank, inner_rank] = rows.ranks();
+        let call = reduce::Call {
+            variant,
+            spec: reduce::Spec {
+                outer_rank,
+                inner_rank,
+                source: source.element,
+                target: target.element,
+                kind: self.kind,
+            },
+            push: reduce::Push { rows: rows.rows()? },
+            bindings: reduce::Bindings {
+                source: Bind::read(source),
+                target: Bind::write(target),
+            },
+        };
+        let grid = rows.grid(program)?;
+        program.dispatch(call, grid)
     }
 }
 

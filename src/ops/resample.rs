@@ -2,13 +2,13 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
-use crate::core::shader::Shader;
+use crate::core::kernels::resample::{self, Kind};
 use crate::core::tensor::Element;
 use crate::ops::support::builder::dense_layout;
-use crate::ops::support::builder::LINE_LOCAL_SIZE;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
 use crate::ops::support::pieces::{cut_along, cuts, Axis, Piece, Pieces, Whole};
-use crate::ops::support::planes::{channels_last, push, signed, with_batch};
+use crate::ops::support::planes::{channels_last, planes, with_batch};
+use crate::ops::support::words::signed;
 use crate::ops::support::{Args, Op};
 use std::ops::Range;
 
@@ -33,16 +33,6 @@ struct Part {
     rows: Range<u32>,
     /// First row of the source that the piece has.
     source_row: u32,
-}
-
-/// Numbered as in `shaders/resample.comp`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-enum Kind {
-    Nearest = 0,
-    Bilinear = 1,
-    /// The corners of source and target coincide.
-    BilinearCorners = 2,
 }
 
 impl Op for Resample {
@@ -88,35 +78,31 @@ impl Op for Resample {
         let dims = [n, c, rows, part.whole_out[1]];
         let target = program.output_any(self.output, &dims, dense_layout(&source))?;
         let (source, target) = (with_batch(&source)?, with_batch(&target)?);
-        let mut words = push(&source, &target)?;
-        for size in part.whole_in {
-            words.push(signed(size.into())?);
-        }
-        for i in 0..2 {
-            words.push(self.step(i, part.whole_in[i], part.whole_out[i]).to_bits());
-        }
-        words.extend([
-            signed(part.rows.start.into())?,
-            signed(part.source_row.into())?,
-        ]);
         let half = source.element == Element::F16 || target.element == Element::F16;
-        program.dispatch_words(DispatchDesc {
-            shader: if half {
-                Shader::ResampleHalf
-            } else {
-                Shader::ResamplePlain
+        let [whole_h, whole_w] = part.whole_in;
+        let call = resample::Call {
+            variant: resample::Variant::with_half(half),
+            spec: resample::Spec {
+                channels_last: channels_last(&target),
+                source: source.element,
+                target: target.element,
+                kind: self.kind,
             },
-            local_size: [LINE_LOCAL_SIZE, 1, 1],
-            spec: vec![
-                channels_last(&target),
-                source.element as u32,
-                target.element as u32,
-                self.kind as u32,
-            ],
-            push: words,
-            bindings: vec![Bind::read(&source), Bind::write(&target)],
-            workgroups: program.line(target.numel(), LINE_LOCAL_SIZE)?,
-        })
+            push: resample::Push {
+                planes: planes(&source, &target)?,
+                height_in: signed(whole_h.into())?,
+                width_in: signed(whole_w.into())?,
+                scale_y: self.step(0, whole_h, part.whole_out[0]),
+                scale_x: self.step(1, whole_w, part.whole_out[1]),
+                first_row: signed(part.rows.start.into())?,
+                source_row: signed(part.source_row.into())?,
+            },
+            bindings: resample::Bindings {
+                source: Bind::read(&source),
+                target: Bind::write(&target),
+            },
+        };
+        program.dispatch_line(call, target.numel())
     }
 
     fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {

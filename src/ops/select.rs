@@ -2,15 +2,12 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
-use crate::core::shader::Shader;
+use crate::core::kernels::select;
 use crate::core::tensor::Element;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder};
-use crate::ops::support::elementwise::{Elementwise, LOCAL_SIZE};
+use crate::ops::support::builder::{Bind, ProgramBuilder};
+use crate::ops::support::elementwise::Elementwise;
 use crate::ops::support::pieces::{pointwise, Pieces, Whole};
 use crate::ops::support::{Args, Op};
-
-/// Loop dims of the kernel: push constants hold no more.
-const MAX_RANK: usize = 5;
 
 /// A call of `aten.where.self`.
 #[derive(Clone)]
@@ -36,8 +33,8 @@ impl Op for Where {
 
     fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
         let ids = [self.condition, self.left, self.right];
-        let call = Elementwise::new(program, &ids, self.output, MAX_RANK)?;
-        let [condition, left, right] = [0, 1, 2].map(|i| &call.operands[i]);
+        let call = Elementwise::<3, 4>::new(program, ids, self.output, select::MAX_RANK)?;
+        let [condition, left, right] = &call.operands;
         let target = &call.target;
         if condition.element != Element::I32 {
             return Err(Error::unsupported(format!(
@@ -48,29 +45,33 @@ impl Op for Where {
         let half = [left, right, target]
             .iter()
             .any(|t| t.element == Element::F16);
-        program.dispatch_words(DispatchDesc {
-            shader: if half {
-                Shader::SelectHalf
-            } else {
-                Shader::SelectPlain
+        let walk = call.strided.walk()?;
+        let [from_condition, from_left, from_right, to] = walk.windows;
+        let kernel = select::Call {
+            variant: select::Variant::with_half(half),
+            spec: select::Spec {
+                rank: walk.rank,
+                condition: condition.element,
+                left: left.element,
+                right: right.element,
+                target: target.element,
             },
-            local_size: [LOCAL_SIZE, 1, 1],
-            spec: vec![
-                call.strided.rank() as u32,
-                condition.element as u32,
-                left.element as u32,
-                right.element as u32,
-                target.element as u32,
-            ],
-            workgroups: program.line(call.strided.count(), LOCAL_SIZE)?,
-            push: call.strided.push(MAX_RANK)?,
-            bindings: vec![
-                Bind::read(condition),
-                Bind::read(left),
-                Bind::read(right),
-                Bind::write(target),
-            ],
-        })
+            push: select::Push {
+                count: walk.count,
+                sizes: walk.sizes,
+                condition: from_condition,
+                left: from_left,
+                right: from_right,
+                target: to,
+            },
+            bindings: select::Bindings {
+                condition: Bind::read(condition),
+                left: Bind::read(left),
+                right: Bind::read(right),
+                target: Bind::write(target),
+            },
+        };
+        program.dispatch_line(kernel, call.strided.count())
     }
 
     fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {

@@ -2,11 +2,11 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
-use crate::core::shader::Shader;
+use crate::core::kernels::softmax;
 use crate::core::tensor::{Element, Layout};
 use crate::ops::support::args::wrap_dim;
 use crate::ops::support::builder::dense_layout;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
 use crate::ops::support::pieces::{pointwise, Pieces, Whole};
 use crate::ops::support::rows::Rows;
 use crate::ops::support::{Args, Op};
@@ -16,16 +16,8 @@ use crate::ops::support::{Args, Op};
 pub struct Softmax {
     input: ValueId,
     dim: i64,
-    form: Form,
+    logarithm: bool,
     output: ValueId,
-}
-
-/// Numbered as in `shaders/softmax.comp`.
-#[derive(Clone, Copy)]
-#[repr(u32)]
-enum Form {
-    Plain = 0,
-    Logarithm = 1,
 }
 
 impl Op for Softmax {
@@ -33,11 +25,10 @@ impl Op for Softmax {
 
     fn parse(args: &Args<'_>) -> Result<Self> {
         args.expect_len(4)?;
-        let plain = args.op() == "aten._softmax.default";
         Ok(Self {
             input: args.tensor(0)?,
             dim: args.int(1)?,
-            form: if plain { Form::Plain } else { Form::Logarithm },
+            logarithm: args.op() == "aten._log_softmax.default",
             output: args.output()?,
         })
     }
@@ -64,24 +55,24 @@ impl Op for Softmax {
             }
         };
         let half = source.element == Element::F16 || target.element == Element::F16;
-        let mut spec = rows.spec().to_vec();
-        spec.extend([
-            source.element as u32,
-            target.element as u32,
-            self.form as u32,
-        ]);
-        program.dispatch_words(DispatchDesc {
-            shader: if half {
-                Shader::SoftmaxHalf
-            } else {
-                Shader::SoftmaxPlain
+        let [outer_rank, inner_rank] = rows.ranks();
+        let call = softmax::Call {
+            variant: softmax::Variant::with_half(half),
+            spec: softmax::Spec {
+                outer_rank,
+                inner_rank,
+                source: source.element,
+                target: target.element,
+                logarithm: self.logarithm,
             },
-            local_size: rows.local_size(),
-            spec,
-            push: rows.push()?,
-            bindings: vec![Bind::read(&source), Bind::write(&target)],
-            workgroups: rows.workgroups(program)?,
-        })
+            push: softmax::Push { rows: rows.rows()? },
+            bindings: softmax::Bindings {
+                source: Bind::read(&source),
+                target: Bind::write(&target),
+            },
+        };
+        let grid = rows.grid(program)?;
+        program.dispatch(call, grid)
     }
 
     fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {

@@ -2,83 +2,36 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
-use crate::core::shader::Shader;
+use crate::core::kernels::unary::{self, Function as F};
 use crate::core::tensor::Element;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder};
-use crate::ops::support::elementwise::{narrow, Elementwise, Scalar, LOCAL_SIZE};
+use crate::ops::support::builder::{Bind, ProgramBuilder};
+use crate::ops::support::elementwise::{Elementwise, Scalar};
 use crate::ops::support::pieces::{pointwise, Pieces, Whole};
 use crate::ops::support::{Args, Op};
 
-/// Loop dims of the kernel.
-const MAX_RANK: usize = 8;
-
-/// Functions of the kernel; the numbers are those of `unary.comp`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-enum UnaryFunction {
-    Abs = 0,
-    Neg = 1,
-    Cos = 2,
-    Sin = 3,
-    Tan = 4,
-    Exp = 5,
-    Sqrt = 6,
-    Rsqrt = 7,
-    Tanh = 8,
-    Sigmoid = 9,
-    Round = 10,
-    Log10 = 11,
-    Log = 12,
-    Log2 = 13,
-    Relu = 14,
-    Clamp = 15,
-    Gelu = 16,
-    GeluTanh = 17,
-    Hardshrink = 18,
-    Hardswish = 19,
-    Hardsigmoid = 20,
-    LeakyRelu = 21,
-    Silu = 22,
-    Ceil = 23,
-    Floor = 24,
-    Trunc = 25,
-    BitwiseNot = 26,
-    LogicalNot = 27,
-    Reciprocal = 28,
-    Erf = 29,
-    Sign = 30,
-    Square = 31,
-    IsNan = 32,
-    IsInf = 33,
-}
-
-use UnaryFunction as F;
-
-impl UnaryFunction {
-    /// Whether a result for integers is computed in integers.
-    fn keeps_integers(self) -> bool {
-        matches!(
-            self,
-            F::Abs
-                | F::Neg
-                | F::Round
-                | F::Relu
-                | F::Clamp
-                | F::Ceil
-                | F::Floor
-                | F::Trunc
-                | F::BitwiseNot
-                | F::LogicalNot
-                | F::Sign
-                | F::Square
-                | F::IsNan
-                | F::IsInf
-        )
-    }
+/// Whether a result for integers is computed in integers.
+fn keeps_integers(function: F) -> bool {
+    matches!(
+        function,
+        F::Abs
+            | F::Neg
+            | F::Round
+            | F::Relu
+            | F::Clamp
+            | F::Ceil
+            | F::Floor
+            | F::Trunc
+            | F::BitwiseNot
+            | F::LogicalNot
+            | F::Sign
+            | F::Square
+            | F::IsNan
+            | F::IsInf
+    )
 }
 
 /// The function of each operator name.
-const FUNCTIONS: &[(&str, UnaryFunction)] = &[
+const FUNCTIONS: &[(&str, F)] = &[
     ("aten.abs.default", F::Abs),
     ("aten.neg.default", F::Neg),
     ("aten.cos.default", F::Cos),
@@ -129,7 +82,7 @@ const fn names() -> [&'static str; FUNCTIONS.len()] {
 /// A call of a function of one element.
 #[derive(Clone)]
 pub struct Unary {
-    function: UnaryFunction,
+    function: F,
     /// Lower and upper bound, or the single parameter first.
     parameters: [Option<Scalar>; 2],
     input: ValueId,
@@ -183,10 +136,10 @@ impl Op for Unary {
     }
 
     fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
-        let call = Elementwise::new(program, &[self.input], self.output, MAX_RANK)?;
-        let (source, target) = (&call.operands[0], &call.target);
+        let call = Elementwise::<1, 2>::new(program, [self.input], self.output, unary::MAX_RANK)?;
+        let ([source], target) = (&call.operands, &call.target);
         let integers = source.element == Element::I32 && target.element == Element::I32;
-        if integers && !self.function.keeps_integers() {
+        if integers && !keeps_integers(self.function) {
             return Err(Error::unsupported(format!(
                 "{:?} of {:?} into {:?}",
                 self.function, source.dtype, target.dtype
@@ -196,7 +149,7 @@ impl Op for Unary {
             return Err(Error::unsupported(format!("~ of {:?}", source.dtype)));
         }
         let [low, high] = self.parameters;
-        let parameters = if integers {
+        let [a, b] = if integers {
             [
                 low.map_or(i32::MIN, Scalar::ceil_i32) as u32,
                 high.map_or(i32::MAX, Scalar::floor_i32) as u32,
@@ -209,26 +162,31 @@ impl Op for Unary {
             ]
         };
         let half = source.element == Element::F16 || target.element == Element::F16;
-        let mut push = call.strided.push(MAX_RANK)?;
-        push.extend(parameters);
-        program.dispatch_words(DispatchDesc {
-            shader: if half {
-                Shader::UnaryHalf
-            } else {
-                Shader::UnaryPlain
+        let walk = call.strided.walk()?;
+        let [from, to] = walk.windows;
+        let kernel = unary::Call {
+            variant: unary::Variant::with_half(half),
+            spec: unary::Spec {
+                rank: walk.rank,
+                source: source.element,
+                target: target.element,
+                narrow: target.dtype.narrow(),
+                function: self.function,
             },
-            local_size: [LOCAL_SIZE, 1, 1],
-            spec: vec![
-                call.strided.rank() as u32,
-                source.element as u32,
-                target.element as u32,
-                narrow(target.dtype),
-                self.function as u32,
-            ],
-            workgroups: program.line(call.strided.count(), LOCAL_SIZE)?,
-            push,
-            bindings: vec![Bind::read(source), Bind::write(target)],
-        })
+            push: unary::Push {
+                count: walk.count,
+                sizes: walk.sizes,
+                source: from,
+                target: to,
+                a,
+                b,
+            },
+            bindings: unary::Bindings {
+                source: Bind::read(source),
+                target: Bind::write(target),
+            },
+        };
+        program.dispatch_line(kernel, call.strided.count())
     }
 
     fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {

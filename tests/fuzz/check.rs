@@ -212,49 +212,57 @@ fn check_dispatch(p: &Program, d: &Dispatch, limits: &DeviceLimits) {
     check_windows(p, d);
 }
 
-/// Kernels whose push constants are what `Strided::push` makes: their most dims, words after the
-/// offsets, and how many of the first bindings they walk over.
-const STRIDED: &[(&str, usize, usize, usize)] = &[
-    ("copy", 8, 0, 2),
-    ("unary", 8, 0, 2),
-    ("binary", 6, 0, 3),
-    ("where", 5, 0, 4),
-    ("fill", 8, 0, 1),
-    ("quantize", 5, 0, 3),
+/// Kernels that walk over windows of the buffers of the same names, and over nothing else of them.
+const STRIDED: &[&str] = &[
+    "copy",
+    "unary",
+    "binary",
+    "select",
+    "fill",
+    "quantize",
+    "dequantize_channel",
+    "batch_norm",
 ];
 
 /// Computes the first and last element that such a kernel touches in each of its buffers.
 fn check_windows(p: &Program, d: &Dispatch) {
-    let name = d.shader.info().name;
-    let family = name.split(['_', '.']).next().unwrap_or(name);
-    let Some(&(_, rank, extra, windows)) = STRIDED.iter().find(|(n, ..)| *n == family) else {
+    let info = d.shader.info();
+    if !STRIDED.contains(&info.file) {
         return;
-    };
-    let word = |i: usize| i64::from(d.push[i]);
-    let signed = |i: usize| i64::from(d.push[i] as i32);
-    let sizes: Vec<i64> = (0..rank).map(|i| word(1 + windows + extra + i)).collect();
-    assert_eq!(sizes.iter().product::<i64>(), word(0), "{d:?}");
-    for window in 0..windows {
-        let (mut low, mut high) = (signed(1 + window), signed(1 + window));
-        for (i, size) in sizes.iter().enumerate() {
-            let stride = signed(1 + windows + extra + rank * (1 + window) + i);
-            let reach = (size - 1) * stride;
+    }
+    let words = |name: &str| info.push_words_of(name).map(|at| &d.push[at]);
+    let signed = |word: u32| i64::from(word as i32);
+    let sizes = words("sizes").expect("sizes of the loop");
+    let iterations = sizes.iter().map(|&n| u64::from(n)).product::<u64>();
+    assert_eq!(words("count"), Some(&[iterations as u32][..]), "{d:?}");
+    let mut checked = 0;
+    for (name, binding) in info.binding_names.iter().zip(&d.bindings) {
+        let Some(strides) = words(&format!("{name}.strides")) else {
+            continue;
+        };
+        let offset = words(&format!("{name}.offset")).expect("an offset")[0];
+        let (mut low, mut high) = (signed(offset), signed(offset));
+        for (&size, &stride) in sizes.iter().zip(strides) {
+            let reach = (i64::from(size) - 1) * signed(stride);
             low += reach.min(0);
             high += reach.max(0);
         }
-        let binding = &d.bindings[window];
         let buffer = p.buffer(binding.buffer);
         // The narrowest element that a buffer may hold.
         let least = buffer.size_bytes / 2;
         assert!(
             low >= 0 && (high as u64) < least,
-            "{name}: elements {low} to {high} of {buffer:?}: {d:?}"
+            "{}: {name}: elements {low} to {high} of {buffer:?}: {d:?}",
+            info.name
         );
         let touched = 2 * low as u64..2 * high as u64;
         let said = &binding.range_bytes;
         assert!(
             said.start <= 4 * low as u64 && touched.end < said.end,
-            "{name}: {touched:?} beyond {said:?}"
+            "{}: {name}: {touched:?} beyond {said:?}",
+            info.name
         );
+        checked += 1;
     }
+    assert!(checked > 0, "{}: no window was checked", info.name);
 }

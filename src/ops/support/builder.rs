@@ -11,7 +11,7 @@ mod scope;
 mod tensors;
 
 pub use copy::dense_layout;
-pub use dispatch::{Bind, DispatchDesc, Grid, LINE_LOCAL_SIZE};
+pub use dispatch::{Bind, Grid, LINE_LOCAL_SIZE};
 pub use program::ProgramBuilder;
 pub use scope::{Cut, PieceTarget};
 pub use tensors::Want;

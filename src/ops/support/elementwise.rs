@@ -1,15 +1,12 @@
-//! What element-wise operators share: broadcasting, numbers as arguments, narrow integer types.
+//! What element-wise operators share: broadcasting, numbers as arguments.
 
 use super::Args;
 use crate::base::error::{Error, Result};
 use crate::core::graph::{Value, ValueId};
 use crate::core::strided::Strided;
-use crate::core::tensor::{dense_strides, DType, Layout, Tensor};
+use crate::core::tensor::{dense_strides, Layout, Tensor};
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::{ProgramBuilder, Want};
-
-/// Invocations per workgroup: a whole number of every vendor's subgroups.
-pub const LOCAL_SIZE: u32 = crate::ops::support::builder::LINE_LOCAL_SIZE;
 
 /// A number as an argument.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,16 +83,6 @@ pub fn wrapped(n: i64) -> u32 {
     (n & 0xFFFF_FFFF) as u32
 }
 
-/// The specialization constant NARROW: what 32-bit results become in a tensor of `dtype`.
-pub fn narrow(dtype: DType) -> u32 {
-    match dtype {
-        DType::Bool => 1,
-        DType::U8 => 2,
-        DType::I8 => 3,
-        _ => 0,
-    }
-}
-
 /// The dims that tensors of `all` dims broadcast to, as in NumPy.
 pub fn broadcast_dims(all: &[&[u32]]) -> Result<Vec<u32>> {
     let rank = all.iter().map(|dims| dims.len()).max().unwrap_or(0);
@@ -113,29 +100,33 @@ pub fn broadcast_dims(all: &[&[u32]]) -> Result<Vec<u32>> {
     Ok(result)
 }
 
-/// An element-wise call that is ready to dispatch: operands, output and the loop over them.
-pub struct Elementwise {
+/// An element-wise call that is ready to dispatch: `N` operands, output and the loop over all `W` of
+/// them.
+pub struct Elementwise<const N: usize, const W: usize> {
     /// Operands, readable by kernels.
-    pub operands: Vec<Tensor>,
+    pub operands: [Tensor; N],
     /// What the kernel writes.
     pub target: Tensor,
     /// The loop; its windows are the operands and then the target.
-    pub strided: Strided,
+    pub strided: Strided<W>,
 }
 
-impl Elementwise {
+impl<const N: usize, const W: usize> Elementwise<N, W> {
     /// Reads `operands`, broadcast together, and makes `output` for a kernel whose loop has at most
     /// `max_rank` dims.
     pub fn new(
         program: &mut ProgramBuilder<'_>,
-        operands: &[ValueId],
+        operands: [ValueId; N],
         output: ValueId,
-        max_rank: usize,
+        max_rank: u32,
     ) -> Result<Self> {
-        let mut operands: Vec<Tensor> = operands
-            .iter()
-            .map(|&id| program.operand(id, Want::Any))
-            .collect::<Result<_>>()?;
+        let max_rank = max_rank as usize;
+        let mut read = Vec::with_capacity(N);
+        for id in operands {
+            read.push(program.operand(id, Want::Any)?);
+        }
+        let mut operands = <[Tensor; N]>::try_from(read)
+            .map_err(|_| Error::internal("as many operands as values"))?;
         let shapes: Vec<&[u32]> = operands.iter().map(|t| t.dims.as_slice()).collect();
         let dims = broadcast_dims(&shapes)?;
         let mut layout = operands
@@ -150,8 +141,7 @@ impl Elementwise {
                 offset: 0,
                 ..broadcast(&operands[0], &dims)?
             };
-            let windows: Vec<&Tensor> = operands.iter().chain([&result]).collect();
-            if Strided::new(&dims, &windows)?.rank() > max_rank {
+            if Self::walk(&dims, &operands, &result)?.rank() > max_rank {
                 for operand in &mut operands {
                     let whole = broadcast(operand, &dims)?;
                     *operand = program.read(&whole, Want::Dense(Layout::Contiguous))?;
@@ -160,13 +150,18 @@ impl Elementwise {
             }
         }
         let target = program.output_any(output, &dims, layout)?;
-        let windows: Vec<&Tensor> = operands.iter().chain([&target]).collect();
-        let strided = Strided::new(&dims, &windows)?;
+        let strided = Self::walk(&dims, &operands, &target)?;
         Ok(Self {
             operands,
             target,
             strided,
         })
+    }
+
+    fn walk(dims: &[u32], operands: &[Tensor; N], target: &Tensor) -> Result<Strided<W>> {
+        const { assert!(W == N + 1, "the operands and the target") };
+        let windows = std::array::from_fn(|at| operands.get(at).unwrap_or(target));
+        Strided::new(dims, windows)
     }
 }
 

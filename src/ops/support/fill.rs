@@ -1,16 +1,13 @@
 //! Emitting numbers: tensors that are full of one, or of numbers at equal distances.
 
-use super::builder::{Bind, DispatchDesc, ProgramBuilder};
-use super::elementwise::{wrapped, Scalar, LOCAL_SIZE};
+use super::builder::{Bind, ProgramBuilder};
+use super::elementwise::{wrapped, Scalar};
 use super::window;
 use crate::base::error::{Error, Result};
 use crate::core::conv::tiles;
-use crate::core::shader::Shader;
+use crate::core::kernels::fill;
 use crate::core::strided::Strided;
 use crate::core::tensor::{DType, Element, Tensor};
-
-/// Loop dims of the kernel.
-const MAX_RANK: usize = 8;
 
 /// Sets every element of `target` to `value`, in as many kernels as its size needs.
 pub fn emit_fill(program: &mut ProgramBuilder<'_>, target: &Tensor, value: Scalar) -> Result<()> {
@@ -38,34 +35,46 @@ pub fn emit_range(
     target: &Tensor,
     [start, step]: [Scalar; 2],
 ) -> Result<()> {
-    let strided = Strided::new(&target.dims, &[target])?;
-    let mut push = strided.push(MAX_RANK)?;
-    for number in [start, step] {
-        if target.element == Element::I32 {
-            // A boolean is whether the number is not 0.
-            let n = match (target.dtype, number.integer()) {
-                (DType::Bool, _) => i64::from(number.double() != 0.0),
-                (_, Some(n)) => n,
-                (_, None) => i64::from(number.double() as i32),
-            };
-            push.extend([wrapped(n), 0]);
-        } else {
-            let high = number.double() as f32;
-            let rest = number.double() - f64::from(high);
-            let low = if rest.is_finite() { rest as f32 } else { 0.0 };
-            push.extend([high.to_bits(), low.to_bits()]);
-        }
-    }
-    program.dispatch_words(DispatchDesc {
-        shader: if target.element == Element::F16 {
-            Shader::FillHalf
-        } else {
-            Shader::FillPlain
+    let strided = Strided::new(&target.dims, [target])?;
+    let walk = strided.walk()?;
+    let [window] = walk.windows;
+    let [start, start_low] = words(target, start);
+    let [step_by, step_low] = words(target, step);
+    let call = fill::Call {
+        variant: fill::Variant::with_half(target.element == Element::F16),
+        spec: fill::Spec {
+            rank: walk.rank,
+            target: target.element,
         },
-        local_size: [LOCAL_SIZE, 1, 1],
-        spec: vec![strided.rank() as u32, target.element as u32],
-        workgroups: program.line(strided.count(), LOCAL_SIZE)?,
-        push,
-        bindings: vec![Bind::write(target)],
-    })
+        push: fill::Push {
+            count: walk.count,
+            sizes: walk.sizes,
+            target: window,
+            start,
+            start_low,
+            step_by,
+            step_low,
+        },
+        bindings: fill::Bindings {
+            target: Bind::write(target),
+        },
+    };
+    program.dispatch_line(call, strided.count())
+}
+
+/// `number` for elements of `target`: an integer and 0, or the bits of two floats whose sum it is.
+fn words(target: &Tensor, number: Scalar) -> [u32; 2] {
+    if target.element == Element::I32 {
+        // A boolean is whether the number is not 0.
+        let n = match (target.dtype, number.integer()) {
+            (DType::Bool, _) => i64::from(number.double() != 0.0),
+            (_, Some(n)) => n,
+            (_, None) => i64::from(number.double() as i32),
+        };
+        return [wrapped(n), 0];
+    }
+    let high = number.double() as f32;
+    let rest = number.double() - f64::from(high);
+    let low = if rest.is_finite() { rest as f32 } else { 0.0 };
+    [high.to_bits(), low.to_bits()]
 }

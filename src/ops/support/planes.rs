@@ -2,7 +2,9 @@
 //! `[n, c, h, w]` from the plane `[n, c]` of a source.
 
 use crate::base::error::{Error, Result};
+use crate::core::kernels::lib::{Planes, Window};
 use crate::core::tensor::{Layout, Tensor};
+use crate::ops::support::words::signed;
 
 /// `t` with rank 4: `[c, h, w]` gets an `n` of 1.
 pub fn with_batch(t: &Tensor) -> Result<Tensor> {
@@ -24,28 +26,36 @@ pub fn plane_of(dims: &[u32]) -> Result<[u32; 2]> {
     }
 }
 
-/// Push constants of `shaders/lib/planes.glsl`; `source` and `target` have rank 4. A kernel's own
-/// follow.
-pub fn push(source: &Tensor, target: &Tensor) -> Result<Vec<u32>> {
+/// The planes of `source` and `target`, which have rank 4.
+pub fn planes(source: &Tensor, target: &Tensor) -> Result<Planes> {
     let count = u32::try_from(target.numel())
         .map_err(|_| Error::unsupported(format!("{} elements", target.numel())))?;
-    let mut words = vec![count, target.dims[1], target.dims[2], target.dims[3]];
-    words.push(signed(source.offset)?);
-    words.push(signed(target.offset)?);
-    for &stride in source.strides.iter().chain(&target.strides) {
-        words.push(signed(stride)?);
+    let &[_, channels, height, width] = target.dims.as_slice() else {
+        return Err(Error::internal(format!("planes of dims {:?}", target.dims)));
+    };
+    Ok(Planes {
+        count,
+        channels,
+        height,
+        width,
+        source: window(source)?,
+        target: window(target)?,
+    })
+}
+
+/// All of a tensor of rank 4.
+pub fn window(tensor: &Tensor) -> Result<Window<4>> {
+    let mut strides = [0; 4];
+    for (to, &stride) in strides.iter_mut().zip(&tensor.strides) {
+        *to = signed(stride)?;
     }
-    Ok(words)
+    Ok(Window {
+        offset: signed(tensor.offset)?,
+        strides,
+    })
 }
 
-/// Specialization constant 3: whether channels are innermost in the target's memory.
-pub fn channels_last(target: &Tensor) -> u32 {
-    u32::from(target.dims[1] > 1 && !target.has_strides(Layout::Contiguous))
-}
-
-/// A stride, offset or size as a kernel's 32-bit signed integer.
-pub fn signed(n: i64) -> Result<u32> {
-    i32::try_from(n)
-        .map(|n| n as u32)
-        .map_err(|_| Error::unsupported(format!("a stride, offset or size of {n}")))
+/// Whether channels are innermost in the target's memory.
+pub fn channels_last(target: &Tensor) -> bool {
+    target.dims[1] > 1 && !target.has_strides(Layout::Contiguous)
 }

@@ -2,23 +2,24 @@
 //! over the elements of a row, and workgroups of X rows by Y invocations per row.
 
 use crate::base::error::{Error, Result};
+use crate::core::kernels::lib;
 use crate::core::strided::Strided;
 use crate::core::tensor::{dense_strides, Layout, Tensor};
-use crate::ops::support::builder::ProgramBuilder;
+use crate::ops::support::builder::{Grid, ProgramBuilder};
 
-/// Loop dims of each of the two loops (`shaders/lib/rows.glsl`).
-const MAX_RANK: usize = 4;
+/// Loop dims of each of the two loops.
+const MAX_RANK: usize = lib::ROWS_RANK as usize;
 
 /// Invocations per workgroup: what every device has.
-const INVOCATIONS: u32 = 128;
+const INVOCATIONS: u32 = lib::ROWS_LIMIT;
 
 /// Rows of at most this many elements are walked by one invocation each.
 const SHORT_ROW: u64 = 32;
 
 /// Rows of a tensor, each over the same dims.
 pub struct Rows {
-    outer: Strided,
-    inner: Strided,
+    outer: Strided<2>,
+    inner: Strided<2>,
     local_size: [u32; 3],
 }
 
@@ -43,14 +44,9 @@ impl Rows {
         }))
     }
 
-    /// Workgroup size.
-    pub fn local_size(&self) -> [u32; 3] {
-        self.local_size
-    }
-
-    /// Specialization constants 3 and 4.
-    pub fn spec(&self) -> [u32; 2] {
-        // Ranks are at most MAX_RANK.
+    /// Dims of the outer and of the inner loop.
+    pub fn ranks(&self) -> [u32; 2] {
+        // They are at most MAX_RANK.
         [self.outer.rank() as u32, self.inner.rank() as u32]
     }
 
@@ -60,23 +56,33 @@ impl Rows {
     }
 
     /// Workgroups for all rows.
-    pub fn workgroups(&self, program: &ProgramBuilder<'_>) -> Result<[u32; 3]> {
-        program.line(self.count(), self.local_size[0])
+    pub fn grid(&self, program: &ProgramBuilder<'_>) -> Result<Grid> {
+        Ok(Grid {
+            local_size: self.local_size,
+            workgroups: program.line(self.count(), self.local_size[0])?,
+        })
     }
 
-    /// Push constants; a kernel's own follow.
-    pub fn push(&self) -> Result<Vec<u32>> {
-        let mut words = self.outer.push(MAX_RANK)?;
-        let inner = self.inner.push(MAX_RANK)?;
-        // The offsets are the outer loop's.
-        words.push(inner[0]);
-        words.extend(&inner[3..]);
-        Ok(words)
+    /// The loops as kernels take them. Offsets are the outer loop's.
+    pub fn rows(&self) -> Result<lib::Rows> {
+        let (outer, inner) = (self.outer.walk()?, self.inner.walk()?);
+        let [outer_source, outer_target] = outer.windows;
+        let [inner_source, inner_target] = inner.windows;
+        Ok(lib::Rows {
+            outer_count: outer.count,
+            outer_sizes: outer.sizes,
+            outer_source,
+            outer_target,
+            inner_count: inner.count,
+            inner_sizes: inner.sizes,
+            inner_source: inner_source.strides,
+            inner_target: inner_target.strides,
+        })
     }
 }
 
 /// The loop over the dims whose mark is `row`, in row-major order.
-fn natural(source: &Tensor, target: &Tensor, in_row: &[bool], row: bool) -> Result<Strided> {
+fn natural(source: &Tensor, target: &Tensor, in_row: &[bool], row: bool) -> Result<Strided<2>> {
     let part = |t: &Tensor| {
         let kept = |d: &usize| in_row[*d] == row;
         let pick = |d: usize| (t.dims[d], t.strides[d]);
@@ -93,20 +99,24 @@ fn natural(source: &Tensor, target: &Tensor, in_row: &[bool], row: bool) -> Resu
         strides: dense_strides(&source.dims, Layout::Contiguous)?.0,
         ..source.clone()
     };
-    let mut strided = Strided::new(&source.dims, &[&source, &target, &dense])?;
-    strided.strides.pop();
-    strided.offsets.pop();
-    Ok(strided)
+    let all = Strided::new(&source.dims, [&source, &target, &dense])?;
+    let [source, target, _] = all.strides;
+    let [source_offset, target_offset, _] = all.offsets;
+    Ok(Strided {
+        sizes: all.sizes,
+        strides: [source, target],
+        offsets: [source_offset, target_offset],
+    })
 }
 
 /// X rows by Y invocations. Neighbouring invocations read neighbouring elements: of one row where
 /// a row is contiguous, of neighbouring rows where those are.
-fn local_size(outer: &Strided, inner: &Strided) -> [u32; 3] {
+fn local_size(outer: &Strided<2>, inner: &Strided<2>) -> [u32; 3] {
     let len = inner.count();
     if len <= SHORT_ROW {
         return [INVOCATIONS / 2, 1, 1];
     }
-    let step = |s: &Strided| s.strides[0].last().map_or(u64::MAX, |s| s.unsigned_abs());
+    let step = |s: &Strided<2>| s.strides[0].last().map_or(u64::MAX, |s| s.unsigned_abs());
     let rows_lie_side_by_side = step(outer) == 1 && step(inner) != 1;
     let x = if rows_lie_side_by_side && outer.count() > 1 {
         16
@@ -150,7 +160,9 @@ mod tests {
         assert_eq!(rows.inner.sizes, [35]);
         assert_eq!(rows.inner.strides, [[8], [0]]);
         assert_eq!(rows.local_size, [16, 8, 1]);
-        assert_eq!(rows.push().expect("fits").len(), 28);
+        let words = rows.rows().expect("fits");
+        assert_eq!((words.outer_count, words.inner_count), (12, 35));
+        assert_eq!(words.inner_source, [8, 0, 0, 0]);
     }
 
     #[test]

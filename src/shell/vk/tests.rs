@@ -7,12 +7,13 @@ use super::*;
 use crate::base::error::Result;
 use crate::core::constant::Pack;
 use crate::core::graph::{ConstantId, ValueId};
+use crate::core::kernels::lib::{Narrow, Window};
+use crate::core::kernels::{copy, Words};
 use crate::core::memory::{plan_memory, PlacedProgram};
 use crate::core::options::Options;
 use crate::core::program::{
     Access, Binding, BufferDesc, BufferId, BufferKind, Dispatch, Port, PortKind, Program, Upload,
 };
-use crate::core::shader::Shader;
 use crate::core::tensor::{DType, Element};
 use std::sync::Arc;
 
@@ -34,13 +35,22 @@ const BYTES: u64 = 4 * COUNT as u64;
 
 /// The copy kernel over `COUNT` floats.
 fn copy(from: u32, to: u32, to_access: Access) -> Dispatch {
-    let mut push = vec![COUNT, 0, 0];
-    push.extend(
-        [COUNT, 0, 0, 0, 0, 0, 0, 0]
-            .into_iter()
-            .chain([1, 0, 0, 0, 0, 0, 0, 0]),
-    );
-    push.extend([1, 0, 0, 0, 0, 0, 0, 0]);
+    let window = Window {
+        offset: 0,
+        strides: [1, 0, 0, 0, 0, 0, 0, 0],
+    };
+    let push = copy::Push {
+        count: COUNT,
+        sizes: [COUNT, 0, 0, 0, 0, 0, 0, 0],
+        source: window,
+        target: window,
+    };
+    let spec = copy::Spec {
+        rank: 1,
+        source: Element::F32,
+        target: Element::F32,
+        narrow: Narrow::None,
+    };
     let bind = |buffer, access| Binding {
         buffer: BufferId(buffer),
         access,
@@ -48,9 +58,9 @@ fn copy(from: u32, to: u32, to_access: Access) -> Dispatch {
     };
     Dispatch {
         node: None,
-        shader: Shader::CopyPlain,
-        spec: vec![64, 1, 1, 1, Element::F32 as u32, Element::F32 as u32, 0],
-        push,
+        shader: copy::Variant::Plain.shader(),
+        spec: [vec![64, 1, 1], spec.words()].concat(),
+        push: push.words(),
         bindings: vec![bind(from, Access::Read), bind(to, to_access)],
         workgroups: [COUNT.div_ceil(64), 1, 1],
     }

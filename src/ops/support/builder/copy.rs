@@ -1,16 +1,14 @@
 //! The copy that everything else is built on.
 
-use super::dispatch::{Bind, DispatchDesc, LINE_LOCAL_SIZE};
+use super::dispatch::Bind;
 use super::program::ProgramBuilder;
 use crate::base::error::{Error, Result};
 use crate::core::conv::tiles;
-use crate::core::shader::Shader;
+use crate::core::kernels::copy;
+use crate::core::kernels::lib::Narrow;
 use crate::core::strided::Strided;
-use crate::core::tensor::{DType, Element, Layout, Tensor};
+use crate::core::tensor::{Element, Layout, Tensor};
 use crate::ops::support::window;
-
-/// Loop dims of the copy kernel.
-const MAX_RANK: usize = 8;
 
 /// The layout in which an element-wise kernel best writes what it computes from `source`.
 pub fn dense_layout(source: &Tensor) -> Layout {
@@ -58,27 +56,33 @@ impl ProgramBuilder<'_> {
     }
 
     fn emit_copy(&mut self, source: &Tensor, target: &Tensor) -> Result<()> {
-        let narrow = match target.dtype {
-            _ if source.dtype == target.dtype => 0,
-            DType::Bool => 1,
-            DType::U8 => 2,
-            DType::I8 => 3,
-            _ => 0,
+        let narrow = match source.dtype == target.dtype {
+            true => Narrow::None,
+            false => target.dtype.narrow(),
         };
-        let strided = Strided::new(&source.dims, &[source, target])?;
-        let rank = u32::try_from(strided.rank()).map_err(|_| Error::internal("rank"))?;
+        let strided = Strided::new(&source.dims, [source, target])?;
+        let walk = strided.walk()?;
+        let [from, to] = walk.windows;
         let half = source.element == Element::F16 || target.element == Element::F16;
-        self.dispatch_words(DispatchDesc {
-            shader: if half {
-                Shader::CopyHalf
-            } else {
-                Shader::CopyPlain
+        let call = copy::Call {
+            variant: copy::Variant::with_half(half),
+            spec: copy::Spec {
+                rank: walk.rank,
+                source: source.element,
+                target: target.element,
+                narrow,
             },
-            local_size: [LINE_LOCAL_SIZE, 1, 1],
-            spec: vec![rank, source.element as u32, target.element as u32, narrow],
-            workgroups: self.line(strided.count(), LINE_LOCAL_SIZE)?,
-            push: strided.push(MAX_RANK)?,
-            bindings: vec![Bind::read(source), Bind::write(target)],
-        })
+            push: copy::Push {
+                count: walk.count,
+                sizes: walk.sizes,
+                source: from,
+                target: to,
+            },
+            bindings: copy::Bindings {
+                source: Bind::read(source),
+                target: Bind::write(target),
+            },
+        };
+        self.dispatch_line(call, strided.count())
     }
 }

@@ -1,10 +1,9 @@
-//! Emitting one dispatch, checked against what the build read from the kernel's code.
+//! Emitting one call of a kernel, checked against what the build read from its code.
 
 use super::program::ProgramBuilder;
 use crate::base::error::{Error, Result};
 use crate::core::kernels::KernelCall;
 use crate::core::program::{Access, Binding, BufferId, Dispatch};
-use crate::core::shader::Shader;
 use crate::core::tensor::Tensor;
 use crate::core::valid::check_dispatch;
 
@@ -79,26 +78,12 @@ pub struct Grid {
     pub workgroups: [u32; 3],
 }
 
-/// One dispatch as an operator describes it.
-#[derive(Clone, Debug)]
-pub struct DispatchDesc {
-    /// The kernel.
-    pub shader: Shader,
-    /// Workgroup size in x, y, z: specialization constants 0, 1, 2.
-    pub local_size: [u32; 3],
-    /// Specialization constants 3, 4, ...
-    pub spec: Vec<u32>,
-    /// Push constants.
-    pub push: Vec<u32>,
-    /// Buffers in binding order.
-    pub bindings: Vec<Bind>,
-    /// Number of workgroups.
-    pub workgroups: [u32; 3],
-}
-
 impl ProgramBuilder<'_> {
     /// Emits a call of a kernel. One without workgroups does nothing and is dropped.
     pub fn dispatch(&mut self, call: impl KernelCall<Bind = Bind>, grid: Grid) -> Result<()> {
+        if grid.workgroups.contains(&0) {
+            return Ok(());
+        }
         let shader = call.shader();
         let name = shader.info().name;
         let threads = grid.local_size.iter().map(|&n| u64::from(n)).product();
@@ -116,57 +101,16 @@ impl ProgramBuilder<'_> {
                 call.shared_bytes()
             )));
         }
-        self.dispatch_words(DispatchDesc {
-            shader,
-            local_size: grid.local_size,
-            spec: call.spec(),
-            push: call.push(),
-            bindings: call.into_bindings(),
-            workgroups: grid.workgroups,
-        })
-    }
-
-    /// A call for `count` invocations in a line; see [`ProgramBuilder::line`].
-    pub fn dispatch_line(&mut self, call: impl KernelCall<Bind = Bind>, count: u64) -> Result<()> {
-        let grid = Grid {
-            local_size: [LINE_LOCAL_SIZE, 1, 1],
-            workgroups: self.line(count, LINE_LOCAL_SIZE)?,
-        };
-        self.dispatch(call, grid)
-    }
-
-    /// Emits a dispatch. One without workgroups does nothing and is dropped.
-    pub fn dispatch_words(&mut self, desc: DispatchDesc) -> Result<()> {
-        let DispatchDesc {
-            shader,
-            local_size,
-            spec,
-            push,
-            bindings,
-            workgroups,
-        } = desc;
-        if workgroups.contains(&0) {
-            return Ok(());
-        }
-        let bindings = bindings
-            .into_iter()
-            .map(|b| {
-                let size = self.program.buffer(b.buffer).size_bytes;
-                let range = b.range.unwrap_or(0..size);
-                Binding {
-                    buffer: b.buffer,
-                    access: b.access,
-                    range_bytes: range.start.min(size)..range.end.min(size),
-                }
-            })
-            .collect();
+        let constants = [grid.local_size.as_slice(), &call.spec()].concat();
+        let push = call.push();
+        let bindings = call.into_bindings();
         let dispatch = Dispatch {
             node: self.node,
             shader,
-            spec: [local_size.as_slice(), &spec].concat(),
+            spec: constants,
             push,
-            bindings,
-            workgroups,
+            bindings: bindings.into_iter().map(|bind| self.bound(bind)).collect(),
+            workgroups: grid.workgroups,
         };
         check_dispatch(&self.program, &dispatch, &self.constraints.limits)?;
         if self.program.dispatches.len() >= MAX_DISPATCHES {
@@ -176,6 +120,25 @@ impl ProgramBuilder<'_> {
         }
         self.program.dispatches.push(dispatch);
         Ok(())
+    }
+
+    fn bound(&self, bind: Bind) -> Binding {
+        let size = self.program.buffer(bind.buffer).size_bytes;
+        let range = bind.range.unwrap_or(0..size);
+        Binding {
+            buffer: bind.buffer,
+            access: bind.access,
+            range_bytes: range.start.min(size)..range.end.min(size),
+        }
+    }
+
+    /// A call for `count` invocations in a line; see [`ProgramBuilder::line`].
+    pub fn dispatch_line(&mut self, call: impl KernelCall<Bind = Bind>, count: u64) -> Result<()> {
+        let grid = Grid {
+            local_size: [LINE_LOCAL_SIZE, 1, 1],
+            workgroups: self.line(count, LINE_LOCAL_SIZE)?,
+        };
+        self.dispatch(call, grid)
     }
 
     /// Workgroups for `count` invocations in a line: kernels number them
