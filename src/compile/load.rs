@@ -8,7 +8,7 @@ use super::{passes, state};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::core::constant::ConstantData;
 use crate::core::constraints::Constraints;
-use crate::core::device::{DeviceLimits, ImageSizes};
+use crate::core::device::{DeviceView, ImageSizes};
 use crate::core::graph::{ConstantSource, Graph, InputShape};
 use crate::core::memory::{plan_memory, plan_memory_within, MemoryPlan};
 use crate::core::options::Options;
@@ -87,16 +87,17 @@ pub struct Loaded {
     resized: Constraints,
 }
 
-/// Plans `blob` for its largest input sizes on a device with `limits`. `named` supplies constants
-/// that are not in the blob; `images` answers for the driver.
+/// Plans `blob` for its largest input sizes on `device`. `named` supplies constants that are not in the
+/// blob.
 pub fn plan(
     blob: &[u8],
     named: &dyn ConstantData,
-    (limits, images): (&DeviceLimits, &dyn ImageSizes),
+    device: DeviceView<'_>,
     options: &Options,
 ) -> Result<(Loaded, Planned)> {
-    let constraints = Constraints::new(options, limits);
-    plan_graph(parse(blob)?, &BlobData { blob, named }, constraints, images)
+    let constraints = Constraints::new(options, device.limits);
+    let data = BlobData { blob, named };
+    plan_graph(parse(blob)?, &data, constraints, device.images)
 }
 
 /// [`plan`] for a graph that is already there, whose constants are in `data`.

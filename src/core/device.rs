@@ -64,6 +64,15 @@ impl ImageSizes for NoImages {
     }
 }
 
+/// What planners know of a device.
+#[derive(Clone, Copy)]
+pub struct DeviceView<'a> {
+    /// Plain data.
+    pub limits: &'a DeviceLimits,
+    /// What its driver answers.
+    pub images: &'a dyn ImageSizes,
+}
+
 /// Plain snapshot of a physical device: all that planners know of it beside [`ImageSizes`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceLimits {

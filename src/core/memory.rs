@@ -4,6 +4,7 @@ mod arena;
 mod hazards;
 mod lifetime;
 mod objects;
+mod placed;
 mod plan;
 mod sweep;
 
@@ -11,6 +12,7 @@ pub use arena::plan_arena;
 pub use hazards::hazards;
 pub use lifetime::Usage;
 pub use objects::Objects;
+pub use placed::PlacedProgram;
 pub use plan::{plan_memory, plan_memory_within, MemoryPlan, Place, Region};
 
 #[cfg(test)]

@@ -91,12 +91,18 @@ pub struct Options {
     pub poison: bool,
     /// The file that keeps compiled pipelines from one process to the next, if any.
     pub pipeline_cache: Option<PathBuf>,
+    /// How long the device may take for one submission, in milliseconds.
+    pub timeout_ms: u64,
     /// Print log records to stderr, for the whole process; `None` leaves it as it is.
     pub log: Option<LogLevel>,
 }
 
 /// Workspace budget when nothing is said: what mobile devices were measured to spare.
 pub const DEFAULT_WORKSPACE_BYTES: u64 = 16 << 20;
+
+/// How long the device may take when nothing is said: much longer than any inference that somebody
+/// waits for, on a CPU too, and short enough for whoever looks after a process that hangs.
+pub const DEFAULT_TIMEOUT_MS: u64 = 600_000;
 
 impl Default for Options {
     fn default() -> Self {
@@ -116,6 +122,7 @@ impl Default for Options {
             profile: Profile::Off,
             poison: false,
             pipeline_cache: None,
+            timeout_ms: DEFAULT_TIMEOUT_MS,
             log: None,
         }
     }
@@ -306,6 +313,16 @@ pub static KEYS: &[OptionKey] = &[
               stays as it is (none)",
         parse: |options, value| {
             options.pipeline_cache = (!value.is_empty()).then(|| value.into());
+            Some(())
+        },
+    },
+    OptionKey {
+        name: "timeout_ms",
+        allowed: "a whole number of milliseconds from 1",
+        doc: "how long the device may take for one inference or upload; beyond, the call ends with \
+              ETVK_STATUS_TIMEOUT and the device counts as lost (600000)",
+        parse: |options, value| {
+            options.timeout_ms = number(value).filter(|&ms| ms > 0)?;
             Some(())
         },
     },

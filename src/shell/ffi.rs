@@ -22,7 +22,7 @@ use crate::base::log_sink;
 use crate::core::options::Options;
 use crate::shell::delegate::host::fits;
 use crate::shell::delegate::Delegate;
-use crate::shell::vk::{process_memory, validation, Device};
+use crate::shell::vk::{process_memory, validation, Gpu};
 use call::{copy_text, guard, write};
 use registry::{with_delegate, REGISTRY};
 use std::ffi::{c_char, c_void, CStr};
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn etvk_probe(options: *const etvk_option, option_count: u
     guard(|| {
         // SAFETY: the caller says that `options` points at that many.
         let options = resolve(unsafe { convert::options(options, option_count) }?)?;
-        Device::probe(&options)?;
+        Gpu::probe(&options)?;
         if options.validation {
             validation::check()?;
         }
@@ -116,17 +116,17 @@ pub unsafe extern "C" fn etvk_set_log_callback(
 pub unsafe extern "C" fn etvk_memory_of_process(out: *mut etvk_process_memory) -> etvk_status {
     guard(|| {
         let memory = process_memory();
-        let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let (now, number) = (memory.now, |n: usize| u64::try_from(n).unwrap_or(u64::MAX));
         let memory = etvk_process_memory {
-            workspace_bytes: memory.workspace_bytes,
-            activation_bytes: memory.activation_bytes,
-            weight_bytes: memory.weight_bytes,
-            staging_bytes: memory.staging_bytes,
-            driver_bytes: memory.total_bytes(),
-            driver_allocations: memory.allocations,
+            workspace_bytes: now.workspace_bytes,
+            activation_bytes: now.activation_bytes,
+            weight_bytes: now.weight_bytes,
+            staging_bytes: now.staging_bytes,
+            driver_bytes: now.total_bytes(),
+            driver_allocations: now.allocations,
             peak_driver_bytes: memory.peak_bytes,
             delegates: number(REGISTRY.len()),
-            devices: number(Device::open_count()),
+            devices: number(Gpu::open_count()),
         };
         // SAFETY: as in `etvk_delegate_input_count`.
         unsafe { write(out, memory, "out") }
@@ -138,7 +138,7 @@ pub unsafe extern "C" fn etvk_memory_of_process(out: *mut etvk_process_memory) -
 #[no_mangle]
 pub extern "C" fn etvk_release_devices() -> etvk_status {
     guard(|| {
-        Device::release_kept();
+        Gpu::release_kept();
         Ok(())
     })
 }
@@ -179,7 +179,7 @@ pub unsafe extern "C" fn etvk_delegate_destroy(delegate: *mut etvk_delegate) {
         let Some(entry) = REGISTRY.remove(delegate) else {
             return Ok(());
         };
-        let validated = entry.delegate.device().validated();
+        let validated = entry.delegate.gpu().validated();
         drop(entry);
         if validated {
             validation::check()?;
@@ -408,7 +408,7 @@ pub unsafe extern "C" fn etvk_delegate_device_name(
 ) -> etvk_status {
     with_delegate(delegate, |d| {
         // SAFETY: as in `etvk_delegate_report`.
-        unsafe { copy_text(d.device().name(), buffer, size, needed) }
+        unsafe { copy_text(d.gpu().name(), buffer, size, needed) }
     })
 }
 

@@ -5,7 +5,7 @@ use super::random::Random;
 use etvk::base::error::{Error, ErrorKind, Result};
 use etvk::compile::load::{self, Planned};
 use etvk::core::constant::ConstantData;
-use etvk::core::device::{DeviceClass, DeviceLimits, ImageExtents, ImageSizes};
+use etvk::core::device::{DeviceClass, DeviceLimits, DeviceView, ImageExtents, ImageSizes};
 use etvk::core::graph::ConstantSource;
 use etvk::core::image::{ImageDimensions, ImageShape};
 use etvk::core::memory::{hazards, MemoryPlan};
@@ -114,7 +114,10 @@ pub(super) fn survive(blob: &[u8], r: &mut Random, devices: &[DeviceLimits]) -> 
 
 /// Loads as a delegate does, then asks for other sizes and for outputs to be kept.
 fn planned(blob: &[u8], options: &Options, limits: &DeviceLimits, r: &mut Random) -> Reached {
-    let on = (limits, &PaddedImages as &dyn ImageSizes);
+    let on = DeviceView {
+        limits,
+        images: &PaddedImages,
+    };
     let Some((loaded, bound)) = accepted(load::plan(blob, &Data(blob), on, options)) else {
         return Reached::Graph;
     };

@@ -33,7 +33,7 @@ mod size;
 
 use check::{devices, survive, Data, PaddedImages, Reached};
 use etvk::compile::load;
-use etvk::core::device::{DeviceLimits, ImageSizes};
+use etvk::core::device::{DeviceLimits, DeviceView};
 use meter::Meter;
 use random::Random;
 use seeds::Seed;
@@ -102,7 +102,10 @@ fn every_operator_is_a_seed_that_compiles() {
     for seed in calls {
         let options = etvk::core::options::Options::default();
         for limits in devices() {
-            let on = (&limits, &PaddedImages as &dyn ImageSizes);
+            let on = DeviceView {
+                limits: &limits,
+                images: &PaddedImages,
+            };
             let planned = load::plan(&seed.blob, &Data(&seed.blob), on, &options);
             wrong.extend(planned.err().map(|e| format!("{}: {e}", seed.name)));
         }

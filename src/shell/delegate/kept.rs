@@ -11,15 +11,15 @@ impl Delegate {
     pub fn keep_outputs(&self, count: usize) -> Result<()> {
         let mut state = self.lock()?;
         let mut changed = || {
-            self.device.alive()?;
+            self.gpu.alive()?;
             let shapes = state.kept.first().map(|compiled| compiled.shapes.clone());
             let shapes = shapes.ok_or_else(|| Error::internal("nothing is compiled"))?;
-            state.add(self.loaded.at(&shapes, count, self.device.images())?)?;
+            state.add_planned(self.loaded.at(&shapes, count, self.gpu.images())?)?;
             state.kept.truncate(1);
             state.kept_outputs = count;
             Ok(())
         };
-        watched(&self.device, changed())
+        watched(&self.gpu, changed())
     }
 
     /// Refuses two delegates of one program of which one writes a mutable buffer that the other

@@ -2,21 +2,22 @@
 
 use super::host::{self, HostTensor, HostTensorMut};
 use super::phases::Phases;
-use super::ports::{check_count, check_input, check_output, write_integer};
+use super::ports::{check_ports, write_integer};
 use crate::base::error::{Error, Result};
 use crate::compile::load::{self, BlobData, Loaded, Planned};
 use crate::core::constant::ConstantData;
 use crate::core::constraints::Constraints;
 use crate::core::graph::{Graph, InputShape};
-use crate::core::memory::MemoryPlan;
+use crate::core::memory::PlacedProgram;
 use crate::core::options::{Options, Profile};
 use crate::core::parse::parse;
 use crate::core::program::{PortKind, Program};
 use crate::shell::vk::{
-    validation, Device, MemoryReport, Recording, Reserved, Session, Sharing, Terms, Timing, POISON,
+    validation, Committed, Gpu, MemoryReport, Recording, Session, SessionOptions, Sharing, Timing,
+    POISON,
 };
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Sets of input sizes whose commands are kept, the latest used first.
 const MAX_KEPT_SHAPES: usize = 16;
@@ -26,7 +27,7 @@ pub struct Delegate {
     /// What was loaded; see [`Delegate::keep_outputs`] for what is run.
     pub(super) loaded: Loaded,
     pub(super) options: Options,
-    pub(super) device: Arc<Device>,
+    pub(super) gpu: Arc<Gpu>,
     pub(super) phases: Phases,
     pub(super) state: Mutex<State>,
 }
@@ -54,9 +55,22 @@ pub(super) struct RunParts {
 
 pub(super) struct Compiled {
     pub(super) shapes: Vec<InputShape>,
-    program: Arc<Program>,
-    plan: MemoryPlan,
     recording: Recording,
+}
+
+impl Compiled {
+    fn program(&self) -> &Arc<Program> {
+        &self.recording.placed().program
+    }
+}
+
+/// The program as it is set up now, and what is known of its commands.
+pub(super) struct Current {
+    pub(super) program: Arc<Program>,
+    /// Barriers between its dispatches.
+    pub(super) barriers: usize,
+    /// How long each dispatch took in the last run, where that is known.
+    pub(super) times_ns: Vec<f64>,
 }
 
 impl Delegate {
@@ -67,28 +81,30 @@ impl Delegate {
         // Before the device: a wrong blob touches nothing of Vulkan.
         let graph = parse(blob)?;
         phases.end("parse_ms");
-        let device = Device::open(options)?;
+        let gpu = Gpu::open(options)?;
         phases.end("device_ms");
         if let Some(path) = &options.pipeline_cache {
-            device.load_pipelines(path);
+            gpu.pipelines().load(path);
             phases.end("read_cache_ms");
         }
         let data = BlobData { blob, named };
-        let loaded = Self::load(&device, graph, &data, options, phases);
-        watched(&device, loaded)
+        let loaded = Self::load(&gpu, graph, &data, options, phases);
+        watched(&gpu, loaded)
     }
 
     fn load(
-        device: &Arc<Device>,
+        gpu: &Arc<Gpu>,
         graph: Graph,
         data: &BlobData<'_>,
         options: &Options,
         mut phases: Phases,
     ) -> Result<Self> {
-        let constraints = Constraints::new(options, device.limits());
-        let (loaded, planned) = load::plan_graph(graph, data, constraints, device.images())?;
+        let view = gpu.view();
+        let constraints = Constraints::new(options, view.limits);
+        let (loaded, planned) = load::plan_graph(graph, data, constraints, view.images)?;
         phases.end("compile_ms");
-        let session = session(device, &loaded, &planned, data, options)?;
+        let placed = PlacedProgram::new(planned.program, planned.plan);
+        let session = session(gpu, &loaded, &placed, data, options)?;
         phases.end("memory_ms");
         phases.beside("pipelines_beside_ms", session.pipelines_ms());
         let mut state = State {
@@ -97,7 +113,7 @@ impl Delegate {
             kept: Vec::new(),
             last_run: None,
         };
-        state.add(planned)?;
+        state.add(planned.shapes, placed)?;
         phases.end("record_ms");
         // A run changes mutable buffers: then the first real one has to be the first.
         if options.warm_up && loaded.graph.states.is_empty() {
@@ -105,7 +121,7 @@ impl Delegate {
             phases.end("warm_up_ms");
         }
         if let Some(path) = &options.pipeline_cache {
-            device.save_pipelines(path);
+            gpu.pipelines().save(path);
             phases.end("write_cache_ms");
         }
         log::info!(
@@ -116,7 +132,7 @@ impl Delegate {
         Ok(Self {
             loaded,
             options: options.clone(),
-            device: device.clone(),
+            gpu: gpu.clone(),
             phases,
             state: Mutex::new(state),
         })
@@ -131,11 +147,11 @@ impl Delegate {
     /// Sets all input sizes. On failure nothing changes.
     pub fn resize(&self, shapes: &[InputShape]) -> Result<()> {
         let mut state = self.lock()?;
-        watched(&self.device, self.resize_locked(&mut state, shapes))
+        watched(&self.gpu, self.resize_locked(&mut state, shapes))
     }
 
     fn resize_locked(&self, state: &mut State, shapes: &[InputShape]) -> Result<()> {
-        self.device.alive()?;
+        self.gpu.alive()?;
         if let Some(found) = state
             .kept
             .iter()
@@ -146,8 +162,8 @@ impl Delegate {
         }
         let planned = self
             .loaded
-            .at(shapes, state.kept_outputs, self.device.images())?;
-        state.add(planned)
+            .at(shapes, state.kept_outputs, self.gpu.images())?;
+        state.add_planned(planned)
     }
 
     /// Runs once with `inputs` and waits. Outputs are written only when everything went well.
@@ -163,73 +179,75 @@ impl Delegate {
             last_run,
             ..
         } = &mut *state;
-        let Some(Compiled {
-            program,
-            plan,
-            recording,
-            ..
-        }) = kept.first_mut()
-        else {
-            return Err(Error::internal("nothing is compiled"));
-        };
-        check_count("inputs", inputs.len(), program.inputs.len())?;
-        check_count("outputs", outputs.len(), program.outputs.len())?;
-        for (i, (tensor, port)) in inputs.iter().zip(&program.inputs).enumerate() {
-            check_input(tensor, port).map_err(|e| e.context(format!("input {i}")))?;
-        }
-        for (i, (tensor, port)) in outputs.iter().zip(&program.outputs).enumerate() {
-            check_output(tensor, port).map_err(|e| e.context(format!("output {i}")))?;
-        }
+        let compiled = kept.first_mut();
+        let compiled = compiled.ok_or_else(|| Error::internal("nothing is compiled"))?;
+        check_ports(compiled.program(), inputs, outputs)?;
         let begun = Instant::now();
-        for (tensor, port) in inputs.iter().zip(&program.inputs) {
-            if let PortKind::Tensor(buffer) = port.kind {
-                host::store(
-                    self.device.workers(),
-                    tensor,
-                    port.element,
-                    session.input_mut(program, plan, buffer)?,
-                )?;
-            }
-        }
-        if self.options.poison {
-            watched(&self.device, session.fill(POISON))?;
-        }
+        self.store_inputs(session, compiled, inputs)?;
         let stored = Instant::now();
-        watched(&self.device, session.run(program, plan, recording))?;
-        let ran = Instant::now();
-        for (tensor, port) in outputs.iter_mut().zip(&program.outputs) {
-            match port.kind {
-                PortKind::Tensor(buffer) => {
-                    let staging = session.output(program, plan, buffer)?;
-                    host::load(self.device.workers(), staging, port.element, tensor)?;
-                }
-                PortKind::EmptyTensor => {}
-                PortKind::Integer(n) => write_integer(tensor, n)?,
-            }
+        if self.options.poison {
+            watched(&self.gpu, session.fill(POISON))?;
         }
+        let started = Instant::now();
+        watched(&self.gpu, session.run(&mut compiled.recording))?;
+        let ran = Instant::now();
+        self.load_outputs(session, compiled, outputs)?;
         let ms = |from: Instant, to: Instant| to.duration_since(from).as_secs_f64() * 1e3;
         *last_run = Some(RunParts {
             inputs_ms: ms(begun, stored),
-            device_ms: ms(stored, ran),
+            device_ms: ms(started, ran),
             outputs_ms: ms(ran, Instant::now()),
         });
         Ok(())
     }
 
-    /// The program as it is set up now: ports, convolutions, dispatches.
-    pub fn program(&self) -> Result<Arc<Program>> {
-        Ok(self.lock()?.current()?.program.clone())
+    fn store_inputs(
+        &self,
+        session: &mut Session,
+        compiled: &Compiled,
+        inputs: &[HostTensor<'_>],
+    ) -> Result<()> {
+        for (tensor, port) in inputs.iter().zip(&compiled.program().inputs) {
+            if let PortKind::Tensor(buffer) = port.kind {
+                let staging = session.input_mut(&compiled.recording, buffer)?;
+                host::store(self.gpu.workers(), tensor, port.element, staging)?;
+            }
+        }
+        Ok(())
     }
 
-    /// The current program, the number of barriers between its dispatches, and how long each
-    /// dispatch took in the last run where that is known.
-    pub(super) fn current(&self) -> Result<(Arc<Program>, usize, Vec<f64>)> {
+    fn load_outputs(
+        &self,
+        session: &Session,
+        compiled: &Compiled,
+        outputs: &mut [HostTensorMut<'_>],
+    ) -> Result<()> {
+        for (tensor, port) in outputs.iter_mut().zip(&compiled.program().outputs) {
+            match port.kind {
+                PortKind::Tensor(buffer) => {
+                    let staging = session.output(&compiled.recording, buffer)?;
+                    host::load(self.gpu.workers(), staging, port.element, tensor)?;
+                }
+                PortKind::EmptyTensor => {}
+                PortKind::Integer(n) => write_integer(tensor, n)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The program as it is set up now: ports, convolutions, dispatches.
+    pub fn program(&self) -> Result<Arc<Program>> {
+        Ok(self.lock()?.current()?.program().clone())
+    }
+
+    pub(super) fn current(&self) -> Result<Current> {
         let state = self.lock()?;
-        let Compiled {
-            program, recording, ..
-        } = state.current()?;
-        let times = watched(&self.device, recording.times_ns())?;
-        Ok((program.clone(), recording.barriers(), times))
+        let compiled = state.current()?;
+        Ok(Current {
+            program: compiled.program().clone(),
+            barriers: compiled.recording.barriers(),
+            times_ns: watched(&self.gpu, compiled.recording.times_ns())?,
+        })
     }
 
     pub(super) fn last_run(&self) -> Result<Option<RunParts>> {
@@ -247,25 +265,18 @@ impl Delegate {
     }
 
     /// The device it runs on.
-    pub fn device(&self) -> &Device {
-        &self.device
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
     }
 }
 
 impl State {
     /// Runs once with zeros: whatever drivers do at the first submission is done.
     fn warm_up(&mut self) -> Result<()> {
-        let Some(Compiled {
-            program,
-            plan,
-            recording,
-            ..
-        }) = self.kept.first_mut()
-        else {
-            return Err(Error::internal("nothing is compiled"));
-        };
+        let compiled = self.kept.first_mut();
+        let compiled = compiled.ok_or_else(|| Error::internal("nothing is compiled"))?;
         self.session.clear_inputs()?;
-        self.session.run(program, plan, recording)
+        self.session.run(&mut compiled.recording)
     }
 
     pub(super) fn current(&self) -> Result<&Compiled> {
@@ -274,73 +285,61 @@ impl State {
     }
 
     /// Records `planned` and makes it the current one. On failure nothing changes.
-    pub(super) fn add(&mut self, planned: Planned) -> Result<()> {
-        let Planned {
-            shapes,
-            program,
-            plan,
-        } = planned;
-        let prepared = self.session.prepare(&program, &plan)?;
-        let (recording, reserved) = self.session.commit(prepared);
-        if reserved == Reserved::Moved {
+    pub(super) fn add_planned(&mut self, planned: Planned) -> Result<()> {
+        let placed = PlacedProgram::new(planned.program, planned.plan);
+        self.add(planned.shapes, placed)
+    }
+
+    fn add(&mut self, shapes: Vec<InputShape>, placed: Arc<PlacedProgram>) -> Result<()> {
+        let prepared = self.session.prepare(placed)?;
+        let (recording, committed) = self.session.commit(prepared);
+        if committed == Committed::Moved {
             self.kept.clear();
         }
         self.kept.truncate(MAX_KEPT_SHAPES - 1);
-        self.kept.insert(
-            0,
-            Compiled {
-                shapes,
-                program: Arc::new(program),
-                plan,
-                recording,
-            },
-        );
+        self.kept.insert(0, Compiled { shapes, recording });
         Ok(())
     }
 }
 
 /// Under validation, a message of the layer turns any result into a failure.
-pub(super) fn watched<T>(device: &Device, result: Result<T>) -> Result<T> {
-    if device.validated() {
+pub(super) fn watched<T>(gpu: &Gpu, result: Result<T>) -> Result<T> {
+    if gpu.validated() {
         validation::check()?;
     }
     result
 }
 
-/// The session of a program that was planned on `device`, without commands yet.
+/// The session of a program that was planned on `gpu`, without commands yet.
 fn session(
-    device: &Arc<Device>,
+    gpu: &Arc<Gpu>,
     loaded: &Loaded,
-    planned: &Planned,
+    placed: &PlacedProgram,
     data: &BlobData<'_>,
     options: &Options,
 ) -> Result<Session> {
     let budget = &loaded.constraints.budget;
-    let terms = Terms {
+    let session_options = SessionOptions {
         sharing: match options.share_workspace {
             true => Sharing::Budget(budget.bytes()),
             false => Sharing::Alone,
         },
         memory_limit_bytes: options.memory_limit_bytes,
-    };
-    let mut session = Session::create(
-        device,
-        (&planned.program, &planned.plan),
-        terms,
-        &|upload, read| {
-            let source = usize::try_from(upload.constant.0).ok();
-            let source = source.and_then(|constant| loaded.graph.constants.get(constant));
-            data.with_bytes(
-                source.ok_or_else(|| Error::internal("no such constant"))?,
-                read,
-            )
+        timeout: Duration::from_millis(options.timeout_ms),
+        timing: match options.profile {
+            Profile::Off => Timing::Off,
+            Profile::Dispatches => Timing::On,
+            Profile::Spans => Timing::Spans,
         },
-    )?;
+    };
+    let session = Session::create(gpu, placed, session_options, &|upload, read| {
+        let source = usize::try_from(upload.constant.0).ok();
+        let source = source.and_then(|constant| loaded.graph.constants.get(constant));
+        data.with_bytes(
+            source.ok_or_else(|| Error::internal("no such constant"))?,
+            read,
+        )
+    })?;
     budget.check(session.memory_report().workspace_bytes)?;
-    session.set_timing(match options.profile {
-        Profile::Off => Timing::Off,
-        Profile::Dispatches => Timing::On,
-        Profile::Spans => Timing::Spans,
-    });
     Ok(session)
 }

@@ -2,10 +2,27 @@
 
 use super::host::{self, HostTensor, HostTensorMut};
 use crate::base::error::{Error, Result};
-use crate::core::program::{Port, PortKind};
+use crate::core::program::{Port, PortKind, Program};
 use crate::core::tensor::DType;
 
-pub(super) fn check_count(what: &str, given: usize, wanted: usize) -> Result<()> {
+/// Refuses tensors that do not fit the ports of `program`.
+pub(super) fn check_ports(
+    program: &Program,
+    inputs: &[HostTensor<'_>],
+    outputs: &[HostTensorMut<'_>],
+) -> Result<()> {
+    check_count("inputs", inputs.len(), program.inputs.len())?;
+    check_count("outputs", outputs.len(), program.outputs.len())?;
+    for (i, (tensor, port)) in inputs.iter().zip(&program.inputs).enumerate() {
+        check_input(tensor, port).map_err(|e| e.context(format!("input {i}")))?;
+    }
+    for (i, (tensor, port)) in outputs.iter().zip(&program.outputs).enumerate() {
+        check_output(tensor, port).map_err(|e| e.context(format!("output {i}")))?;
+    }
+    Ok(())
+}
+
+fn check_count(what: &str, given: usize, wanted: usize) -> Result<()> {
     if given == wanted {
         return Ok(());
     }
@@ -14,7 +31,7 @@ pub(super) fn check_count(what: &str, given: usize, wanted: usize) -> Result<()>
     )))
 }
 
-pub(super) fn check_input(tensor: &HostTensor<'_>, port: &Port) -> Result<()> {
+fn check_input(tensor: &HostTensor<'_>, port: &Port) -> Result<()> {
     let PortKind::Integer(now) = port.kind else {
         return host::check(&tensor.layout, tensor.data.len(), port.dtype, &port.dims);
     };
@@ -35,7 +52,7 @@ pub(super) fn check_input(tensor: &HostTensor<'_>, port: &Port) -> Result<()> {
     }
 }
 
-pub(super) fn check_output(tensor: &HostTensorMut<'_>, port: &Port) -> Result<()> {
+fn check_output(tensor: &HostTensorMut<'_>, port: &Port) -> Result<()> {
     match port.kind {
         PortKind::Integer(n) => integer_bytes(tensor.layout.dtype, n)
             .filter(|bytes| tensor.data.len() >= bytes.len())

@@ -59,7 +59,7 @@ impl Delegate {
     /// The dispatches of the last run with what each took on the GPU; empty unless the option
     /// `profile` is on and the current input sizes have run.
     pub fn profile(&self) -> Result<Vec<TimedDispatch>> {
-        let (program, _, times_ns) = self.current()?;
-        Ok(timed(self, &program, &times_ns))
+        let current = self.current()?;
+        Ok(timed(self, &current.program, &current.times_ns))
     }
 }

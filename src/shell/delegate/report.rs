@@ -1,6 +1,6 @@
 //! The report of a delegate as JSON text.
 
-use super::loaded::Delegate;
+use super::loaded::{Current, Delegate};
 use super::profile::{timed, TimedDispatch};
 use crate::base::error::Result;
 use crate::core::conv::ConvAlgorithm;
@@ -200,9 +200,13 @@ fn profile(timed: &[TimedDispatch]) -> String {
 
 /// Everything that is known of `delegate`.
 fn json(delegate: &Delegate) -> Result<String> {
-    let (program, barriers, times_ns) = delegate.current()?;
+    let Current {
+        program,
+        barriers,
+        times_ns,
+    } = delegate.current()?;
     let memory = delegate.memory()?;
-    let device = delegate.device();
+    let device = delegate.gpu();
     let array = |items: Vec<String>| items.iter().fold(Json::array(), Json::item).end();
     let device = Json::object()
         .string("name", device.name())

@@ -23,7 +23,7 @@ pub(super) struct Identity {
 
 /// What a file holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Contents {
+pub(super) struct CachedPipelines {
     /// Digests of the pipelines that `data` has, so that nothing is written for known ones.
     pub(super) keys: BTreeSet<u64>,
     /// As the driver gave it.
@@ -74,9 +74,9 @@ pub(super) fn kernels_digest() -> u64 {
 }
 
 /// The bytes of a file; `None` when there would be too many.
-pub(super) fn encode(identity: &Identity, contents: &Contents) -> Option<Vec<u8>> {
-    let key_count = u32::try_from(contents.keys.len()).ok()?;
-    let total = HEADER_BYTES + contents.keys.len() * 8 + contents.data.len();
+pub(super) fn encode(identity: &Identity, cached: &CachedPipelines) -> Option<Vec<u8>> {
+    let key_count = u32::try_from(cached.keys.len()).ok()?;
+    let total = HEADER_BYTES + cached.keys.len() * 8 + cached.data.len();
     if u64::try_from(total).ok()? > MAX_FILE_BYTES {
         return None;
     }
@@ -93,18 +93,18 @@ pub(super) fn encode(identity: &Identity, contents: &Contents) -> Option<Vec<u8>
     }
     bytes.extend(identity.cache_uuid);
     bytes.extend(identity.kernels.to_le_bytes());
-    bytes.extend((contents.data.len() as u64).to_le_bytes());
-    for key in &contents.keys {
+    bytes.extend((cached.data.len() as u64).to_le_bytes());
+    for key in &cached.keys {
         bytes.extend(key.to_le_bytes());
     }
-    bytes.extend(&contents.data);
+    bytes.extend(&cached.data);
     let checksum = digest(&bytes[COVERED..]);
     bytes[MAGIC.len()..COVERED].copy_from_slice(&checksum.to_le_bytes());
     Some(bytes)
 }
 
 /// The contents of a file, or why they are of no use to `identity`.
-pub(super) fn decode(identity: &Identity, bytes: &[u8]) -> Result<Contents, &'static str> {
+pub(super) fn decode(identity: &Identity, bytes: &[u8]) -> Result<CachedPipelines, &'static str> {
     let u32_at = |at: usize| field(bytes, at).map(u32::from_le_bytes);
     let u64_at = |at: usize| field(bytes, at).map(u64::from_le_bytes);
     if bytes.len() < HEADER_BYTES || !bytes.starts_with(&MAGIC) {
@@ -136,7 +136,7 @@ pub(super) fn decode(identity: &Identity, bytes: &[u8]) -> Result<Contents, &'st
         return Err("the driver's own header is of another device");
     }
     let keys = bytes[HEADER_BYTES..keys_end].chunks_exact(8);
-    Ok(Contents {
+    Ok(CachedPipelines {
         keys: keys
             .filter_map(|key| key.first_chunk().map(|k| u64::from_le_bytes(*k)))
             .collect(),
@@ -182,8 +182,8 @@ mod tests {
         data
     }
 
-    fn contents() -> Contents {
-        Contents {
+    fn contents() -> CachedPipelines {
+        CachedPipelines {
             keys: [3, 1, u64::MAX].into(),
             data: driver_data(61),
         }
@@ -194,7 +194,7 @@ mod tests {
         assert!(MAGIC.starts_with(KIND));
         for contents in [
             contents(),
-            Contents {
+            CachedPipelines {
                 keys: BTreeSet::new(),
                 data: driver_data(32),
             },
@@ -267,7 +267,7 @@ mod tests {
         }
         for data in wrong {
             let keys = BTreeSet::new();
-            let bytes = encode(&IDENTITY, &Contents { keys, data }).expect("small");
+            let bytes = encode(&IDENTITY, &CachedPipelines { keys, data }).expect("small");
             assert!(decode(&IDENTITY, &bytes).is_err());
         }
     }
@@ -276,7 +276,7 @@ mod tests {
     fn too_many_bytes_or_keys_are_refused() {
         let data = vec![0; usize::try_from(MAX_FILE_BYTES).expect("64 bits") - HEADER_BYTES + 1];
         let keys = BTreeSet::new();
-        assert_eq!(encode(&IDENTITY, &Contents { keys, data }), None);
+        assert_eq!(encode(&IDENTITY, &CachedPipelines { keys, data }), None);
         // A number of keys whose bytes would overflow, under a right checksum.
         let mut bytes = encode(&IDENTITY, &contents()).expect("small");
         bytes[28..32].copy_from_slice(&u32::MAX.to_le_bytes());

@@ -1,9 +1,10 @@
-//! Command buffers, and the barriers in them.
+//! Command buffers, the barriers in them, and the fence that tells of their end.
 
 use super::device::Device;
 use crate::base::error::Result;
 use ash::vk;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A command buffer in a pool of its own.
 pub(super) struct Commands {
@@ -47,7 +48,7 @@ impl Commands {
     pub(super) fn new(device: &Arc<Device>) -> Result<Self> {
         let info = vk::CommandPoolCreateInfo::default()
             .flags(vk::CommandPoolCreateFlags::RESET_COMMAND_BUFFER)
-            .queue_family_index(device.queue_family);
+            .queue_family_index(device.queue_family());
         // SAFETY: the device is alive and has that family.
         let created = unsafe { device.handle.create_command_pool(&info, None) };
         // From here on `Drop` cleans up.
@@ -133,7 +134,45 @@ impl Commands {
 
 impl Drop for Commands {
     fn drop(&mut self) {
-        // SAFETY: every submission was waited for; the pool frees its buffer.
-        unsafe { self.device.handle.destroy_command_pool(self.pool, None) };
+        if self.device.may_free() {
+            // SAFETY: the GPU is done with them; the pool frees its buffer.
+            unsafe { self.device.handle.destroy_command_pool(self.pool, None) };
+        }
+    }
+}
+
+/// Runs commands, one at a time.
+pub(super) struct Fence {
+    handle: vk::Fence,
+    /// How long commands may take.
+    timeout: Duration,
+    device: Arc<Device>,
+}
+
+impl Fence {
+    pub(super) fn new(device: &Arc<Device>, timeout: Duration) -> Result<Self> {
+        let info = vk::FenceCreateInfo::default();
+        // SAFETY: the device is alive.
+        let created = unsafe { device.handle.create_fence(&info, None) };
+        Ok(Self {
+            handle: device.check("vkCreateFence", created)?,
+            timeout,
+            device: device.clone(),
+        })
+    }
+
+    /// Runs `commands` and waits; see [`Device::submit_and_wait`].
+    pub(super) fn run(&self, commands: &Commands) -> Result<()> {
+        let (commands, fence) = (commands.handle(), self.handle);
+        self.device.submit_and_wait(commands, fence, self.timeout)
+    }
+}
+
+impl Drop for Fence {
+    fn drop(&mut self) {
+        if self.device.may_free() {
+            // SAFETY: the GPU is done with it.
+            unsafe { self.device.handle.destroy_fence(self.handle, None) };
+        }
     }
 }

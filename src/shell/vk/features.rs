@@ -1,13 +1,14 @@
 //! The features that kernels use where a device has them. None is required.
 
 use super::failure;
-use super::instance::{offers, Instance};
-use super::physical::has_matrix_16x16;
+use super::instance::{Instance, LIFETIME};
+use super::lock;
+use super::snapshot::{MatrixShape, Snapshot};
 use crate::base::error::Result;
 use ash::{khr, vk};
-use std::ffi::{c_char, c_void};
+use std::ffi::c_char;
 
-/// What is enabled, or can be.
+/// What kernels may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Features {
     /// 16-bit members of storage buffers.
@@ -19,65 +20,25 @@ pub(super) struct Features {
 }
 
 impl Features {
-    /// What `physical`, which was enumerated from `instance`, can do.
-    pub(super) fn offered(
-        instance: &Instance,
-        physical: vk::PhysicalDevice,
-        subgroup_size: u32,
-    ) -> Result<Self> {
-        // SAFETY: `physical` was enumerated from `instance`, which is alive.
-        let present = unsafe {
-            instance
-                .handle
-                .enumerate_device_extension_properties(physical)
+    /// Those that the device of `snapshot` has in the form that kernels need.
+    pub(super) fn usable(snapshot: &Snapshot) -> Self {
+        let (extensions, offered) = (&snapshot.extensions, &snapshot.features);
+        let storage_16bit = offered.storage_buffer_16bit;
+        let arithmetic_16bit = extensions.shader_float16_int8 && offered.shader_float16;
+        let matrices = extensions.cooperative_matrix && offered.cooperative_matrix;
+        let model = extensions.vulkan_memory_model && offered.vulkan_memory_model;
+        Self {
+            storage_16bit,
+            arithmetic_16bit,
+            matrix_16x16: matrices
+                && model
+                // An older validation layer refuses the extension.
+                && snapshot.layers_know_matrices
+                && storage_16bit
+                && arithmetic_16bit
+                && snapshot.subgroup_size == 32
+                && snapshot.matrices.iter().any(MatrixShape::is_16x16),
         }
-        .map_err(|e| failure("vkEnumerateDeviceExtensionProperties", e))?;
-        let float16_offered = offers(&present, khr::shader_float16_int8::NAME);
-        let mut has_storage16 = vk::PhysicalDevice16BitStorageFeatures::default();
-        let mut has_float16 = vk::PhysicalDeviceShaderFloat16Int8Features::default();
-        let matrix_offered = instance.matrices
-            && offers(&present, khr::cooperative_matrix::NAME)
-            && offers(&present, khr::vulkan_memory_model::NAME);
-        let mut has_matrix = vk::PhysicalDeviceCooperativeMatrixFeaturesKHR::default();
-        let mut has_model = vk::PhysicalDeviceVulkanMemoryModelFeatures::default();
-        let mut features = vk::PhysicalDeviceFeatures2::default().push_next(&mut has_storage16);
-        if float16_offered {
-            features = features.push_next(&mut has_float16);
-        }
-        if matrix_offered {
-            features = features
-                .push_next(&mut has_matrix)
-                .push_next(&mut has_model);
-        }
-        // SAFETY: the chain holds structures that the device knows: core 1.1, or offered above.
-        unsafe {
-            instance
-                .handle
-                .get_physical_device_features2(physical, &mut features)
-        };
-        let found = Self {
-            storage_16bit: has_storage16.storage_buffer16_bit_access == vk::TRUE,
-            arithmetic_16bit: float16_offered && has_float16.shader_float16 == vk::TRUE,
-            matrix_16x16: matrix_offered
-                && has_matrix.cooperative_matrix == vk::TRUE
-                && has_model.vulkan_memory_model == vk::TRUE,
-        };
-        found.with_usable_matrices(instance, physical, subgroup_size)
-    }
-
-    /// The same without matrices that kernels cannot use.
-    pub(super) fn with_usable_matrices(
-        mut self,
-        instance: &Instance,
-        physical: vk::PhysicalDevice,
-        subgroup_size: u32,
-    ) -> Result<Self> {
-        self.matrix_16x16 = self.matrix_16x16
-            && self.storage_16bit
-            && self.arithmetic_16bit
-            && subgroup_size == 32
-            && has_matrix_16x16(&instance.entry, &instance.handle, physical)?;
-        Ok(self)
     }
 
     /// Opens `physical`, which offers them, with one queue of the family.
@@ -113,85 +74,148 @@ impl Features {
             info = info.push_next(&mut matrix).push_next(&mut model);
         }
         let info = info.enabled_extension_names(&extensions);
+        let _lifetime = lock(&LIFETIME);
         // SAFETY: every pointer in `info` lives until the call returns.
         unsafe { instance.handle.create_device(physical, &info, None) }
             .map_err(|e| failure("vkCreateDevice", e))
     }
+}
 
-    /// What the pNext chain of a VkDeviceCreateInfo enables.
-    ///
-    /// # Safety
-    /// Null, or a chain as Vulkan takes it.
-    pub(super) unsafe fn of_chain(chain: *const c_void) -> Self {
-        use vk::StructureType as S;
-        let mut found = Self::default();
-        let (mut matrices, mut model) = (false, false);
-        let mut next = chain.cast::<vk::BaseInStructure<'_>>();
-        // SAFETY: each structure starts with its type and the pointer to the next; the type says
-        // what it is.
-        unsafe {
-            while let Some(structure) = next.as_ref() {
-                match structure.s_type {
-                    S::PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES => {
-                        let this = &*next.cast::<vk::PhysicalDevice16BitStorageFeatures<'_>>();
-                        found.storage_16bit |= this.storage_buffer16_bit_access == vk::TRUE;
-                    }
-                    S::PHYSICAL_DEVICE_VULKAN_1_1_FEATURES => {
-                        let this = &*next.cast::<vk::PhysicalDeviceVulkan11Features<'_>>();
-                        found.storage_16bit |= this.storage_buffer16_bit_access == vk::TRUE;
-                    }
-                    S::PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES => {
-                        let this = &*next.cast::<vk::PhysicalDeviceShaderFloat16Int8Features<'_>>();
-                        found.arithmetic_16bit |= this.shader_float16 == vk::TRUE;
-                    }
-                    S::PHYSICAL_DEVICE_VULKAN_1_2_FEATURES => {
-                        let this = &*next.cast::<vk::PhysicalDeviceVulkan12Features<'_>>();
-                        found.arithmetic_16bit |= this.shader_float16 == vk::TRUE;
-                        model |= this.vulkan_memory_model == vk::TRUE;
-                    }
-                    S::PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES => {
-                        let this = &*next.cast::<vk::PhysicalDeviceVulkanMemoryModelFeatures<'_>>();
-                        model |= this.vulkan_memory_model == vk::TRUE;
-                    }
-                    S::PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR => {
-                        let this =
-                            &*next.cast::<vk::PhysicalDeviceCooperativeMatrixFeaturesKHR<'_>>();
-                        matrices |= this.cooperative_matrix == vk::TRUE;
-                    }
-                    _ => {}
-                }
-                next = structure.p_next;
-            }
-        }
-        found.matrix_16x16 = matrices && model;
-        found
+impl MatrixShape {
+    /// Whether it is the one that kernels are written for.
+    fn is_16x16(&self) -> bool {
+        use vk::ComponentTypeKHR as T;
+        self.mnk == [16; 3]
+            && self.types == [T::FLOAT16, T::FLOAT16, T::FLOAT32, T::FLOAT32]
+            && self.scope == vk::ScopeKHR::SUBGROUP
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::snapshot::{Extensions, Offered};
     use super::*;
+    use vk::ComponentTypeKHR as T;
+
+    const MATRIX: MatrixShape = MatrixShape {
+        mnk: [16; 3],
+        types: [T::FLOAT16, T::FLOAT16, T::FLOAT32, T::FLOAT32],
+        scope: vk::ScopeKHR::SUBGROUP,
+    };
+
+    /// A device that has everything, as an H100 has.
+    fn everything() -> Snapshot {
+        Snapshot {
+            subgroup_size: 32,
+            extensions: Extensions {
+                shader_float16_int8: true,
+                cooperative_matrix: true,
+                vulkan_memory_model: true,
+            },
+            layers_know_matrices: true,
+            features: Offered {
+                storage_buffer_16bit: true,
+                shader_float16: true,
+                cooperative_matrix: true,
+                vulkan_memory_model: true,
+            },
+            matrices: vec![MATRIX],
+            ..Snapshot::default()
+        }
+    }
+
+    /// What is usable of that device after `change`.
+    fn without(change: impl FnOnce(&mut Snapshot)) -> Features {
+        let mut snapshot = everything();
+        change(&mut snapshot);
+        Features::usable(&snapshot)
+    }
+
+    const ALL: Features = Features {
+        storage_16bit: true,
+        arithmetic_16bit: true,
+        matrix_16x16: true,
+    };
+    const NO_MATRIX: Features = Features {
+        matrix_16x16: false,
+        ..ALL
+    };
 
     #[test]
-    fn chains_are_read_by_type() {
-        // SAFETY: null, then chains of structures that live.
-        unsafe {
-            assert_eq!(Features::of_chain(std::ptr::null()), Features::default());
-            let mut storage =
-                vk::PhysicalDevice16BitStorageFeatures::default().storage_buffer16_bit_access(true);
-            let mut newer = vk::PhysicalDeviceVulkan12Features::default().vulkan_memory_model(true);
-            let mut matrix =
-                vk::PhysicalDeviceCooperativeMatrixFeaturesKHR::default().cooperative_matrix(true);
-            let chain = vk::PhysicalDeviceFeatures2::default()
-                .push_next(&mut storage)
-                .push_next(&mut newer)
-                .push_next(&mut matrix);
-            let want = Features {
-                storage_16bit: true,
-                arithmetic_16bit: false,
-                matrix_16x16: true,
-            };
-            assert_eq!(Features::of_chain((&raw const chain).cast()), want);
+    fn a_device_with_everything_and_one_with_nothing() {
+        assert_eq!(without(|_| {}), ALL);
+        assert_eq!(Features::usable(&Snapshot::default()), Features::default());
+    }
+
+    #[test]
+    fn storage_and_arithmetic_are_used_without_each_other() {
+        let storage = without(|s| s.features.shader_float16 = false);
+        assert_eq!(
+            (storage.storage_16bit, storage.arithmetic_16bit),
+            (true, false)
+        );
+        let arithmetic = without(|s| s.features.storage_buffer_16bit = false);
+        assert_eq!(
+            (arithmetic.storage_16bit, arithmetic.arithmetic_16bit),
+            (false, true)
+        );
+        // Matrices need both.
+        assert!(!storage.matrix_16x16 && !arithmetic.matrix_16x16);
+    }
+
+    #[test]
+    fn a_feature_counts_only_with_its_extension() {
+        let no_float16 = without(|s| s.extensions.shader_float16_int8 = false);
+        assert!(no_float16.storage_16bit && !no_float16.arithmetic_16bit);
+        assert_eq!(
+            without(|s| s.extensions.cooperative_matrix = false),
+            NO_MATRIX
+        );
+        assert_eq!(
+            without(|s| s.extensions.vulkan_memory_model = false),
+            NO_MATRIX
+        );
+        assert_eq!(
+            without(|s| s.features.cooperative_matrix = false),
+            NO_MATRIX
+        );
+        assert_eq!(
+            without(|s| s.features.vulkan_memory_model = false),
+            NO_MATRIX
+        );
+    }
+
+    #[test]
+    fn matrices_need_subgroups_of_32_and_layers_that_know_them() {
+        for size in [1, 4, 8, 16, 64, 128] {
+            assert_eq!(without(|s| s.subgroup_size = size), NO_MATRIX, "{size}");
         }
+        assert_eq!(without(|s| s.layers_know_matrices = false), NO_MATRIX);
+    }
+
+    #[test]
+    fn matrices_of_other_shapes_types_and_scopes_are_not_used() {
+        let mut others = vec![];
+        for mnk in [[16, 8, 16], [8, 16, 16], [16, 16, 8], [16, 16, 32], [8; 3]] {
+            others.push(MatrixShape { mnk, ..MATRIX });
+        }
+        for at in 0..4 {
+            let mut types = MATRIX.types;
+            types[at] = if at < 2 { T::FLOAT32 } else { T::FLOAT16 };
+            others.push(MatrixShape { types, ..MATRIX });
+        }
+        let scope = vk::ScopeKHR::WORKGROUP;
+        others.push(MatrixShape { scope, ..MATRIX });
+        for &other in &others {
+            assert_eq!(
+                without(|s| s.matrices = vec![other]),
+                NO_MATRIX,
+                "{other:?}"
+            );
+        }
+        // Any place in the driver's list will do.
+        others.push(MATRIX);
+        assert_eq!(without(|s| s.matrices = others), ALL);
+        assert_eq!(without(|s| s.matrices.clear()), NO_MATRIX);
     }
 }

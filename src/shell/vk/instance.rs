@@ -1,6 +1,6 @@
 //! The Vulkan loader and instances. Instances are shared: one with validation, one without.
 
-use super::{failure, lock, validation};
+use super::{failure, forked, lock, validation};
 use crate::base::error::{Error, ErrorKind, Result};
 use ash::{ext, vk};
 use std::ffi::CStr;
@@ -26,7 +26,7 @@ pub(super) struct Instance {
     /// Whether objects can be given names.
     pub(super) names: bool,
     /// Whether every layer knows VK_KHR_cooperative_matrix: an older validation layer refuses it.
-    pub(super) matrices: bool,
+    pub(super) layers_know_matrices: bool,
 }
 
 /// The loader stays for the life of the process: some drivers leave threads or thread-local
@@ -56,6 +56,7 @@ fn loader() -> Result<ash::Entry> {
 impl Instance {
     /// The shared instance, made at its first use.
     pub(super) fn shared(validation: Validation) -> Result<Arc<Self>> {
+        forked::claim()?;
         let mut shared = lock(&SHARED);
         if let Some(instance) = shared.iter().find(|i| i.validation == validation) {
             return Ok(instance.clone());
@@ -73,6 +74,7 @@ impl Instance {
         get_instance_proc_addr: vk::PFN_vkGetInstanceProcAddr,
         instance: vk::Instance,
     ) -> Result<Self> {
+        forked::claim()?;
         // SAFETY: the caller's promise; the name is a C string.
         let (entry, known) = unsafe {
             let known = get_instance_proc_addr(instance, c"vkGetDeviceProcAddr".as_ptr());
@@ -93,79 +95,14 @@ impl Instance {
             validation: Validation::Off,
             names: false,
             // The host had the chance to enable them; its layers are its own.
-            matrices: true,
+            layers_know_matrices: true,
         })
     }
 
     fn create(validation: Validation) -> Result<Self> {
         let entry = loader()?;
-        // SAFETY: the entry points come from a loaded loader.
-        let version = unsafe { entry.try_enumerate_instance_version() }
-            .map_err(|e| failure("vkEnumerateInstanceVersion", e))?
-            .unwrap_or(vk::API_VERSION_1_0);
-        if version < vk::API_VERSION_1_1 {
-            return Err(Error::new(
-                ErrorKind::NoDevice,
-                "the Vulkan loader is older than version 1.1",
-            ));
-        }
-        let mut matrices = true;
-        let mut layers = Vec::new();
-        let mut extensions = Vec::new();
-        // SAFETY: as above; the layer's name is a C string.
-        let present = unsafe { entry.enumerate_instance_extension_properties(None) }
-            .map_err(|e| failure("vkEnumerateInstanceExtensionProperties", e))?;
-        let mut features = Vec::new();
-        if validation == Validation::On {
-            // SAFETY: as above.
-            let in_layer =
-                unsafe { entry.enumerate_instance_extension_properties(Some(VALIDATION_LAYER)) }
-                    .map_err(|e| {
-                        let name = VALIDATION_LAYER.to_string_lossy();
-                        Error::argument(format!("option validation: {name} is not there: {e:?}"))
-                    })?;
-            layers.push(VALIDATION_LAYER.as_ptr());
-            // SAFETY: as above.
-            let known = unsafe { entry.enumerate_instance_layer_properties() }
-                .map_err(|e| failure("vkEnumerateInstanceLayerProperties", e))?;
-            matrices = known.iter().any(|layer| {
-                layer.layer_name_as_c_str() == Ok(VALIDATION_LAYER)
-                    && layer.spec_version >= KNOWS_MATRICES
-            });
-            if offers(&in_layer, ext::validation_features::NAME) {
-                extensions.push(ext::validation_features::NAME.as_ptr());
-                features.push(vk::ValidationFeatureEnableEXT::SYNCHRONIZATION_VALIDATION);
-            }
-            if !offers(&present, ext::debug_utils::NAME)
-                && !offers(&in_layer, ext::debug_utils::NAME)
-            {
-                return Err(Error::argument("option validation: no VK_EXT_debug_utils"));
-            }
-        }
-        let names = validation == Validation::On || offers(&present, ext::debug_utils::NAME);
-        if names {
-            extensions.push(ext::debug_utils::NAME.as_ptr());
-        }
-        let application = vk::ApplicationInfo::default()
-            .application_name(c"etvk")
-            .engine_name(c"etvk")
-            .api_version(vk::API_VERSION_1_1);
-        let mut messenger_info = validation::messenger_info();
-        let mut validation_features =
-            vk::ValidationFeaturesEXT::default().enabled_validation_features(&features);
-        let mut info = vk::InstanceCreateInfo::default()
-            .application_info(&application)
-            .enabled_layer_names(&layers)
-            .enabled_extension_names(&extensions);
-        if validation == Validation::On {
-            info = info.push_next(&mut messenger_info);
-            if !features.is_empty() {
-                info = info.push_next(&mut validation_features);
-            }
-        }
-        // SAFETY: every pointer in `info` lives until the end of this function.
-        let handle = unsafe { entry.create_instance(&info, None) }
-            .map_err(|e| failure("no Vulkan instance: vkCreateInstance", e))?;
+        let wanted = Wanted::find(&entry, validation)?;
+        let handle = wanted.create(&entry)?;
         if validation == Validation::On {
             let utils = ext::debug_utils::Instance::new(&entry, &handle);
             let info = validation::messenger_info();
@@ -180,9 +117,101 @@ impl Instance {
             entry,
             handle,
             validation,
-            names,
-            matrices,
+            names: wanted.names,
+            layers_know_matrices: wanted.layers_know_matrices,
         })
+    }
+}
+
+/// What an instance is made with.
+struct Wanted {
+    validation: Validation,
+    /// VK_EXT_debug_utils.
+    names: bool,
+    /// VK_EXT_validation_features, for synchronization validation.
+    synchronization: bool,
+    layers_know_matrices: bool,
+}
+
+impl Wanted {
+    /// What the loader and the validation layer have.
+    fn find(entry: &ash::Entry, validation: Validation) -> Result<Self> {
+        // SAFETY: the entry points come from a loaded loader.
+        let version = unsafe { entry.try_enumerate_instance_version() }
+            .map_err(|e| failure("vkEnumerateInstanceVersion", e))?
+            .unwrap_or(vk::API_VERSION_1_0);
+        if version < vk::API_VERSION_1_1 {
+            return Err(Error::new(
+                ErrorKind::NoDevice,
+                "the Vulkan loader is older than version 1.1",
+            ));
+        }
+        // SAFETY: as above.
+        let present = unsafe { entry.enumerate_instance_extension_properties(None) }
+            .map_err(|e| failure("vkEnumerateInstanceExtensionProperties", e))?;
+        let mut wanted = Self {
+            validation,
+            names: offers(&present, ext::debug_utils::NAME),
+            synchronization: false,
+            layers_know_matrices: true,
+        };
+        if validation == Validation::On {
+            wanted.ask_layer(entry)?;
+        }
+        Ok(wanted)
+    }
+
+    fn ask_layer(&mut self, entry: &ash::Entry) -> Result<()> {
+        // SAFETY: the entry points come from a loaded loader; the layer's name is a C string.
+        let in_layer =
+            unsafe { entry.enumerate_instance_extension_properties(Some(VALIDATION_LAYER)) }
+                .map_err(|e| {
+                    let name = VALIDATION_LAYER.to_string_lossy();
+                    Error::argument(format!("option validation: {name} is not there: {e:?}"))
+                })?;
+        // SAFETY: as above.
+        let known = unsafe { entry.enumerate_instance_layer_properties() }
+            .map_err(|e| failure("vkEnumerateInstanceLayerProperties", e))?;
+        self.layers_know_matrices = known.iter().any(|layer| {
+            layer.layer_name_as_c_str() == Ok(VALIDATION_LAYER)
+                && layer.spec_version >= KNOWS_MATRICES
+        });
+        self.synchronization = offers(&in_layer, ext::validation_features::NAME);
+        self.names |= offers(&in_layer, ext::debug_utils::NAME);
+        if !self.names {
+            return Err(Error::argument("option validation: no VK_EXT_debug_utils"));
+        }
+        Ok(())
+    }
+
+    fn create(&self, entry: &ash::Entry) -> Result<ash::Instance> {
+        let (mut layers, mut extensions) = (Vec::new(), Vec::new());
+        if self.names {
+            extensions.push(ext::debug_utils::NAME.as_ptr());
+        }
+        let application = vk::ApplicationInfo::default()
+            .application_name(c"etvk")
+            .engine_name(c"etvk")
+            .api_version(vk::API_VERSION_1_1);
+        let mut messenger = validation::messenger_info();
+        let mut features = vk::ValidationFeaturesEXT::default().enabled_validation_features(&[
+            vk::ValidationFeatureEnableEXT::SYNCHRONIZATION_VALIDATION,
+        ]);
+        let mut info = vk::InstanceCreateInfo::default().application_info(&application);
+        if self.validation == Validation::On {
+            layers.push(VALIDATION_LAYER.as_ptr());
+            info = info.push_next(&mut messenger);
+        }
+        if self.synchronization {
+            extensions.push(ext::validation_features::NAME.as_ptr());
+            info = info.push_next(&mut features);
+        }
+        let info = info
+            .enabled_layer_names(&layers)
+            .enabled_extension_names(&extensions);
+        // SAFETY: every pointer in `info` lives until the end of this function.
+        unsafe { entry.create_instance(&info, None) }
+            .map_err(|e| failure("no Vulkan instance: vkCreateInstance", e))
     }
 }
 

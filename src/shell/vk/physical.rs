@@ -1,11 +1,10 @@
-//! Physical devices: which one to take, and what it can do.
+//! Physical devices: which one to take, and what it can do. Decided from plain data.
 
-use super::failure;
+use super::features::Features;
+use super::snapshot::Snapshot;
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::core::device::ImageExtents;
-use crate::core::device::{DeviceClass, DeviceLimits};
-use ash::{khr, vk};
-use std::ffi::CStr;
+use crate::core::device::{DeviceClass, DeviceLimits, ImageExtents};
+use ash::vk;
 
 /// What choosing needs to know of a physical device.
 #[derive(Clone, Copy, Debug)]
@@ -25,34 +24,39 @@ fn class_of(kind: vk::PhysicalDeviceType) -> DeviceClass {
     }
 }
 
-pub(super) fn candidate(instance: &ash::Instance, physical: vk::PhysicalDevice) -> Candidate {
-    // SAFETY: `physical` was enumerated from `instance`.
-    let (properties, families) = unsafe {
-        (
-            instance.get_physical_device_properties(physical),
-            instance.get_physical_device_queue_family_properties(physical),
-        )
-    };
-    // A family that only computes does not wait behind a host's drawing.
-    let computing = || {
-        families
-            .iter()
-            .zip(0u32..)
-            .filter(|(f, _)| f.queue_flags.contains(vk::QueueFlags::COMPUTE))
-    };
-    let queue_family = computing()
-        .find(|(f, _)| !f.queue_flags.contains(vk::QueueFlags::GRAPHICS))
-        .or_else(|| computing().next())
-        .map(|(_, index)| index)
-        .filter(|_| properties.api_version >= vk::API_VERSION_1_1);
-    Candidate {
-        class: class_of(properties.device_type),
-        queue_family,
+impl Candidate {
+    /// A device with these properties and queue families.
+    pub(super) fn new(
+        properties: &vk::PhysicalDeviceProperties,
+        families: &[vk::QueueFamilyProperties],
+    ) -> Self {
+        // A family that only computes does not wait behind a host's drawing.
+        let computing = || {
+            let numbered = families.iter().zip(0u32..);
+            numbered.filter(|(f, _)| f.queue_flags.contains(vk::QueueFlags::COMPUTE))
+        };
+        let queue_family = computing()
+            .find(|(f, _)| !f.queue_flags.contains(vk::QueueFlags::GRAPHICS))
+            .or_else(|| computing().next())
+            .map(|(_, index)| index)
+            .filter(|_| properties.api_version >= vk::API_VERSION_1_1);
+        Self {
+            class: class_of(properties.device_type),
+            queue_family,
+        }
     }
 }
 
-/// Index and queue family of the device to use: the one asked for, else the first of the best kind.
-pub(super) fn choose(candidates: &[Candidate], asked: Option<u32>) -> Result<(usize, u32)> {
+/// The device to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Chosen {
+    /// Its place among all candidates.
+    pub(super) index: usize,
+    pub(super) queue_family: u32,
+}
+
+/// The device that was asked for, else the first of the best kind.
+pub(super) fn choose(candidates: &[Candidate], asked: Option<u32>) -> Result<Chosen> {
     let no_device = |message: String| Error::new(ErrorKind::NoDevice, message);
     if let Some(asked) = asked {
         let found = usize::try_from(asked)
@@ -64,12 +68,15 @@ pub(super) fn choose(candidates: &[Candidate], asked: Option<u32>) -> Result<(us
                 candidates.len()
             ))
         })?;
-        let family = candidate.queue_family.ok_or_else(|| {
+        let queue_family = candidate.queue_family.ok_or_else(|| {
             no_device(format!(
                 "device index {asked} has no Vulkan 1.1 compute queue"
             ))
         })?;
-        return Ok((index, family));
+        return Ok(Chosen {
+            index,
+            queue_family,
+        });
     }
     let rank = |class| match class {
         DeviceClass::Discrete => 0,
@@ -83,7 +90,10 @@ pub(super) fn choose(candidates: &[Candidate], asked: Option<u32>) -> Result<(us
         .enumerate()
         .filter_map(|(index, c)| Some((rank(c.class), index, c.queue_family?)))
         .min()
-        .map(|(_, index, family)| (index, family))
+        .map(|(_, index, queue_family)| Chosen {
+            index,
+            queue_family,
+        })
         .ok_or_else(|| {
             no_device(format!(
                 "none of {} Vulkan devices computes with 1.1",
@@ -92,105 +102,65 @@ pub(super) fn choose(candidates: &[Candidate], asked: Option<u32>) -> Result<(us
         })
 }
 
-/// Why `queue_family` of `physical` cannot be used, if so.
-pub(super) fn computes(
-    instance: &ash::Instance,
-    physical: vk::PhysicalDevice,
-    queue_family: u32,
-) -> std::result::Result<(), String> {
-    // SAFETY: `physical` was enumerated from `instance`.
-    let (properties, families) = unsafe {
-        (
-            instance.get_physical_device_properties(physical),
-            instance.get_physical_device_queue_family_properties(physical),
-        )
-    };
-    let found = usize::try_from(queue_family)
-        .ok()
-        .and_then(|i| families.get(i));
-    if properties.api_version < vk::API_VERSION_1_1 {
-        Err("physical_device is older than Vulkan 1.1".into())
-    } else if !found.is_some_and(|f| f.queue_flags.contains(vk::QueueFlags::COMPUTE)) {
-        Err(format!("queue family {queue_family} does not compute"))
-    } else {
-        Ok(())
+/// Why `queue_family` of the device cannot be used, if so.
+pub(super) fn computes(snapshot: &Snapshot, queue_family: u32) -> std::result::Result<(), String> {
+    if snapshot.properties.api_version < vk::API_VERSION_1_1 {
+        return Err("physical_device is older than Vulkan 1.1".into());
     }
+    let family = family(snapshot, queue_family);
+    if !family.is_some_and(|f| f.queue_flags.contains(vk::QueueFlags::COMPUTE)) {
+        return Err(format!("queue family {queue_family} does not compute"));
+    }
+    Ok(())
 }
 
-/// The limits (16-bit features and images left off), the storage buffers per dispatch, and the name.
-pub(super) fn describe(
-    instance: &ash::Instance,
-    physical: vk::PhysicalDevice,
-) -> (DeviceLimits, u32, String) {
-    let mut subgroup = vk::PhysicalDeviceSubgroupProperties::default();
-    let mut maintenance3 = vk::PhysicalDeviceMaintenance3Properties::default();
-    let mut chain = vk::PhysicalDeviceProperties2::default()
-        .push_next(&mut subgroup)
-        .push_next(&mut maintenance3);
-    // SAFETY: both chained structures are core in Vulkan 1.1, which the device has.
-    unsafe { instance.get_physical_device_properties2(physical, &mut chain) };
-    let properties = chain.properties;
-    let raw = &properties.limits;
-    let limits = DeviceLimits {
-        class: class_of(properties.device_type),
-        vendor_id: properties.vendor_id,
+fn family(snapshot: &Snapshot, index: u32) -> Option<&vk::QueueFamilyProperties> {
+    let index = usize::try_from(index).ok()?;
+    snapshot.queue_families.get(index)
+}
+
+/// The limits of a device that is used with `features`. What an open device is asked for is left at
+/// its least: the granularity of allocations, and images.
+pub(super) fn limits(snapshot: &Snapshot, features: Features) -> DeviceLimits {
+    let raw = &snapshot.properties.limits;
+    DeviceLimits {
+        class: class_of(snapshot.properties.device_type),
+        vendor_id: snapshot.properties.vendor_id,
         max_storage_buffer_range_bytes: raw.max_storage_buffer_range.into(),
-        max_allocation_bytes: maintenance3.max_memory_allocation_size,
+        max_allocation_bytes: snapshot.max_allocation_bytes,
         storage_buffer_alignment_bytes: raw.min_storage_buffer_offset_alignment,
         max_workgroup_count: raw.max_compute_work_group_count,
         max_workgroup_invocations: raw.max_compute_work_group_invocations,
         max_workgroup_size: raw.max_compute_work_group_size,
         max_shared_memory_bytes: raw.max_compute_shared_memory_size,
         max_push_constant_bytes: raw.max_push_constants_size,
-        subgroup_size: subgroup.subgroup_size,
-        storage_16bit: false,
-        arithmetic_16bit: false,
-        matrix_16x16: false,
-        image_extents: ImageExtents::default(),
+        subgroup_size: snapshot.subgroup_size,
+        storage_16bit: features.storage_16bit,
+        arithmetic_16bit: features.arithmetic_16bit,
+        matrix_16x16: features.matrix_16x16,
         allocation_granularity_bytes: 1,
-    };
-    let bindings = raw
-        .max_per_stage_descriptor_storage_buffers
+        image_extents: ImageExtents::default(),
+    }
+}
+
+/// Storage buffers that one dispatch may bind.
+pub(super) fn max_bindings(snapshot: &Snapshot) -> u32 {
+    let raw = &snapshot.properties.limits;
+    raw.max_per_stage_descriptor_storage_buffers
         .min(raw.max_descriptor_set_storage_buffers)
-        .min(raw.max_per_stage_resources);
-    let name = properties.device_name_as_c_str().unwrap_or(c"unnamed");
-    (limits, bindings, CStr::to_string_lossy(name).into_owned())
+        .min(raw.max_per_stage_resources)
+}
+
+/// The device's name, as the driver gives it.
+pub(super) fn name(snapshot: &Snapshot) -> String {
+    let name = snapshot.properties.device_name_as_c_str();
+    name.unwrap_or(c"unnamed").to_string_lossy().into_owned()
 }
 
 /// Nanoseconds per tick of a timestamp; `None` when `queue_family` cannot take any.
-pub(super) fn timestamp_period(
-    instance: &ash::Instance,
-    physical: vk::PhysicalDevice,
-    queue_family: u32,
-) -> Option<f32> {
-    // SAFETY: `physical` was enumerated from `instance`.
-    let (properties, families) = unsafe {
-        (
-            instance.get_physical_device_properties(physical),
-            instance.get_physical_device_queue_family_properties(physical),
-        )
-    };
-    let family = families.get(usize::try_from(queue_family).ok()?)?;
-    (family.timestamp_valid_bits > 0).then_some(properties.limits.timestamp_period)
-}
-
-/// Whether the device, which offers the extension, multiplies matrices as kernels want it.
-pub(super) fn has_matrix_16x16(
-    entry: &ash::Entry,
-    instance: &ash::Instance,
-    physical: vk::PhysicalDevice,
-) -> Result<bool> {
-    let functions = khr::cooperative_matrix::Instance::new(entry, instance);
-    // SAFETY: `physical` was enumerated from `instance` and offers the extension.
-    let kinds = unsafe { functions.get_physical_device_cooperative_matrix_properties(physical) }
-        .map_err(|e| failure("vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR", e))?;
-    Ok(kinds.iter().any(|kind| {
-        use vk::ComponentTypeKHR as T;
-        (kind.m_size, kind.n_size, kind.k_size) == (16, 16, 16)
-            && (kind.a_type, kind.b_type) == (T::FLOAT16, T::FLOAT16)
-            && (kind.c_type, kind.result_type) == (T::FLOAT32, T::FLOAT32)
-            && kind.scope == vk::ScopeKHR::SUBGROUP
-    }))
+pub(super) fn timestamp_period_ns(snapshot: &Snapshot, queue_family: u32) -> Option<f32> {
+    let counts = family(snapshot, queue_family)?.timestamp_valid_bits > 0;
+    counts.then_some(snapshot.properties.limits.timestamp_period)
 }
 
 #[cfg(test)]
@@ -211,11 +181,11 @@ mod tests {
         for best in 0..order.len() {
             let mut candidates: Vec<_> = order[best..].iter().map(|&c| candidate(c)).collect();
             candidates.reverse();
-            let (index, _) = choose(&candidates, None).expect("a device");
-            assert_eq!(index, candidates.len() - 1);
+            let chosen = choose(&candidates, None).expect("a device");
+            assert_eq!(chosen.index, candidates.len() - 1);
         }
         let equal = [candidate(Discrete), candidate(Discrete)];
-        assert_eq!(choose(&equal, None).expect("a device").0, 0);
+        assert_eq!(choose(&equal, None).expect("a device").index, 0);
     }
 
     #[test]
@@ -223,8 +193,8 @@ mod tests {
         let mut deaf = candidate(DeviceClass::Discrete);
         deaf.queue_family = None;
         let candidates = [deaf, candidate(DeviceClass::Cpu)];
-        assert_eq!(choose(&candidates, None).expect("a device").0, 1);
-        assert_eq!(choose(&candidates, Some(1)).expect("a device").0, 1);
+        assert_eq!(choose(&candidates, None).expect("a device").index, 1);
+        assert_eq!(choose(&candidates, Some(1)).expect("a device").index, 1);
         for wrong in [0, 2, u32::MAX] {
             let error = choose(&candidates, Some(wrong)).expect_err("wrong index");
             assert_eq!(error.kind, ErrorKind::NoDevice);
@@ -234,5 +204,88 @@ mod tests {
             choose(&[], None).expect_err("none").kind,
             ErrorKind::NoDevice
         );
+    }
+    fn with_families(flags: &[vk::QueueFlags]) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        snapshot.properties.api_version = vk::API_VERSION_1_1;
+        let family = |&queue_flags| vk::QueueFamilyProperties {
+            queue_flags,
+            ..Default::default()
+        };
+        snapshot.queue_families = flags.iter().map(family).collect();
+        snapshot
+    }
+
+    fn queue_family(snapshot: &Snapshot) -> Option<u32> {
+        Candidate::new(&snapshot.properties, &snapshot.queue_families).queue_family
+    }
+
+    #[test]
+    fn a_family_that_only_computes_goes_first() {
+        let (compute, both) = (
+            vk::QueueFlags::COMPUTE,
+            vk::QueueFlags::COMPUTE | vk::QueueFlags::GRAPHICS,
+        );
+        let transfer = vk::QueueFlags::TRANSFER;
+        assert_eq!(
+            queue_family(&with_families(&[both, transfer, compute])),
+            Some(2)
+        );
+        assert_eq!(queue_family(&with_families(&[transfer, both])), Some(1));
+        assert_eq!(queue_family(&with_families(&[transfer])), None);
+        let mut old = with_families(&[compute]);
+        old.properties.api_version = vk::API_VERSION_1_0;
+        assert_eq!(queue_family(&old), None);
+    }
+
+    #[test]
+    fn a_hosts_queue_family_must_compute_with_1_1() {
+        let mut snapshot = with_families(&[vk::QueueFlags::TRANSFER, vk::QueueFlags::COMPUTE]);
+        assert_eq!(computes(&snapshot, 1), Ok(()));
+        for wrong in [0, 2, u32::MAX] {
+            let why = computes(&snapshot, wrong).expect_err("does not compute");
+            assert!(why.contains(&wrong.to_string()), "{why}");
+        }
+        snapshot.properties.api_version = vk::API_VERSION_1_0;
+        assert!(computes(&snapshot, 1).expect_err("old").contains("1.1"));
+    }
+
+    #[test]
+    fn limits_are_the_drivers() {
+        let mut snapshot = with_families(&[vk::QueueFlags::COMPUTE]);
+        snapshot.properties.device_type = vk::PhysicalDeviceType::INTEGRATED_GPU;
+        snapshot.properties.limits.max_storage_buffer_range = 1 << 27;
+        snapshot.properties.limits.max_compute_work_group_size = [1, 2, 3];
+        snapshot
+            .properties
+            .limits
+            .max_per_stage_descriptor_storage_buffers = 9;
+        snapshot
+            .properties
+            .limits
+            .max_descriptor_set_storage_buffers = 7;
+        snapshot.properties.limits.max_per_stage_resources = 8;
+        snapshot.subgroup_size = 64;
+        let features = Features {
+            storage_16bit: true,
+            ..Features::default()
+        };
+        let found = limits(&snapshot, features);
+        assert_eq!(found.class, DeviceClass::Integrated);
+        assert_eq!(found.max_storage_buffer_range_bytes, 1 << 27);
+        assert_eq!(found.max_workgroup_size, [1, 2, 3]);
+        assert_eq!((found.subgroup_size, found.storage_16bit), (64, true));
+        assert!(!found.arithmetic_16bit && !found.matrix_16x16);
+        assert_eq!(max_bindings(&snapshot), 7);
+    }
+
+    #[test]
+    fn a_family_without_timestamps_has_no_period() {
+        let mut snapshot = with_families(&[vk::QueueFlags::COMPUTE; 2]);
+        snapshot.properties.limits.timestamp_period = 2.5;
+        snapshot.queue_families[1].timestamp_valid_bits = 36;
+        assert_eq!(timestamp_period_ns(&snapshot, 0), None);
+        assert_eq!(timestamp_period_ns(&snapshot, 1), Some(2.5));
+        assert_eq!(timestamp_period_ns(&snapshot, 2), None);
     }
 }

@@ -1,25 +1,23 @@
 //! Compute pipelines, made once per device and shared by all delegates on it.
 
-use super::cache_file::Identity;
+mod create;
+
+use super::cache_file::{kernels_digest, Identity};
 use super::device::Device;
-use super::pipeline_cache::identity;
-use super::{failure, lock};
+use super::lock;
 use crate::base::error::{Error, Result};
 use crate::core::program::{Dispatch, Program};
 use crate::core::shader::{BindingKind, Shader};
 use crate::core::valid::check_dispatch;
 use ash::vk;
+use create::{create_all, Request};
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::panic::resume_unwind;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::Mutex;
-use std::thread;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What recording needs of one dispatch's kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bound {
+pub(super) struct PipelineHandles {
     pub(super) pipeline: vk::Pipeline,
     pub(super) layout: vk::PipelineLayout,
     pub(super) set_layout: vk::DescriptorSetLayout,
@@ -27,6 +25,26 @@ pub(super) struct Bound {
 
 /// What a kernel binds as 0, 1, 2, ...
 type Bindings = &'static [BindingKind];
+
+/// What a pipeline layout is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Interface {
+    bindings: Bindings,
+    push_words: u32,
+}
+
+impl Interface {
+    fn of(shader: Shader) -> Self {
+        let info = shader.info();
+        Self {
+            bindings: info.bindings,
+            push_words: info.push_words,
+        }
+    }
+}
+
+/// A kernel and its specialization constants.
+type PipelineKey = (Shader, Vec<u32>);
 
 /// The descriptor type of `kind`.
 pub(super) fn descriptor_type(kind: BindingKind) -> vk::DescriptorType {
@@ -36,250 +54,154 @@ pub(super) fn descriptor_type(kind: BindingKind) -> vk::DescriptorType {
     }
 }
 
-/// All pipelines of a device. They live as long as it does.
-pub(super) struct Pipelines {
+/// All pipelines of a device. Whoever records them holds this.
+pub struct Pipelines {
     /// What caches in files must be of.
     pub(super) identity: Identity,
-    pub(super) made: Mutex<Made>,
+    pub(super) store: Mutex<Store>,
+    pub(super) device: Arc<Device>,
 }
 
+/// What was made so far.
 #[derive(Default)]
-pub(super) struct Made {
+pub(super) struct Store {
     /// Only used under the lock that guards all of this.
     pub(super) cache: vk::PipelineCache,
     /// The files whose caches were taken over, and the pipelines that each has.
     pub(super) files: HashMap<PathBuf, BTreeSet<u64>>,
     modules: HashMap<Shader, vk::ShaderModule>,
     set_layouts: HashMap<Bindings, vk::DescriptorSetLayout>,
-    /// By bindings and number of push words.
-    layouts: HashMap<(Bindings, u32), vk::PipelineLayout>,
-    pub(super) pipelines: HashMap<(Shader, Vec<u32>), vk::Pipeline>,
+    layouts: HashMap<Interface, vk::PipelineLayout>,
+    pub(super) pipelines: HashMap<PipelineKey, vk::Pipeline>,
 }
 
 impl Pipelines {
+    /// None yet, on a device with these properties.
     pub(super) fn new(
-        device: &ash::Device,
+        device: &Arc<Device>,
         properties: &vk::PhysicalDeviceProperties,
     ) -> Result<Self> {
         let info = vk::PipelineCacheCreateInfo::default();
         // SAFETY: the device is alive.
-        let cache = unsafe { device.create_pipeline_cache(&info, None) }
-            .map_err(|e| failure("vkCreatePipelineCache", e))?;
+        let cache = unsafe { device.handle.create_pipeline_cache(&info, None) };
         Ok(Self {
-            identity: identity(properties),
-            made: Mutex::new(Made {
-                cache,
-                ..Made::default()
+            identity: Identity {
+                vendor_id: properties.vendor_id,
+                device_id: properties.device_id,
+                driver_version: properties.driver_version,
+                cache_uuid: properties.pipeline_cache_uuid,
+                kernels: kernels_digest(),
+            },
+            store: Mutex::new(Store {
+                cache: device.check("vkCreatePipelineCache", cache)?,
+                ..Store::default()
             }),
+            device: device.clone(),
         })
     }
 
     /// The pipeline of every dispatch of `program`; the missing ones are made on several threads.
-    pub(super) fn of(device: &Device, program: &Program) -> Result<Vec<Bound>> {
+    pub(super) fn of(&self, program: &Program) -> Result<Vec<PipelineHandles>> {
         for (at, dispatch) in program.dispatches.iter().enumerate() {
-            check(device, program, dispatch).map_err(|e| e.context(format!("dispatch {at}")))?;
+            let checked = self.check(program, dispatch);
+            checked.map_err(|e| e.context(format!("dispatch {at}")))?;
         }
-        let this = &device.pipelines;
-        let mut made = lock(&this.made);
-        let mut missing: Vec<(Shader, &[u32])> = Vec::new();
+        let mut store = lock(&self.store);
+        let mut missing: Vec<PipelineKey> = Vec::new();
         let mut seen = HashSet::new();
         for dispatch in &program.dispatches {
             let key = (dispatch.shader, dispatch.spec.clone());
-            if !made.pipelines.contains_key(&key) && seen.insert(key) {
-                missing.push((dispatch.shader, &dispatch.spec));
+            if !store.pipelines.contains_key(&key) && seen.insert(key.clone()) {
+                missing.push(key);
             }
         }
         if !missing.is_empty() {
-            make(device, &mut made, &missing)?;
+            store.make(&self.device, missing)?;
         }
-        let lost = || Error::internal("a pipeline is missing after it was made");
-        program
-            .dispatches
-            .iter()
-            .map(|dispatch| {
-                let (bindings, words) = interface(dispatch.shader);
-                let key = (dispatch.shader, dispatch.spec.clone());
-                Ok(Bound {
-                    pipeline: *made.pipelines.get(&key).ok_or_else(lost)?,
-                    layout: *made.layouts.get(&(bindings, words)).ok_or_else(lost)?,
-                    set_layout: *made.set_layouts.get(bindings).ok_or_else(lost)?,
-                })
-            })
-            .collect()
+        let handles = program.dispatches.iter().map(|d| store.handles(d));
+        let handles: Option<Vec<_>> = handles.collect();
+        handles.ok_or_else(|| Error::internal("a pipeline is missing after it was made"))
     }
 
-    /// Destroys everything; nothing may be used afterwards.
-    pub(super) fn destroy(&mut self, device: &ash::Device) {
-        let made = std::mem::take(
-            self.made
-                .get_mut()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
-        );
-        // SAFETY: recordings hold the device, so none is left that uses these.
+    /// What `check_dispatch` checks, and how many buffers the driver binds.
+    fn check(&self, program: &Program, dispatch: &Dispatch) -> Result<()> {
+        check_dispatch(program, dispatch, self.device.limits())?;
+        // Every device has room for four images; no kernel binds more than one.
+        let bindings = dispatch.shader.info().bindings;
+        let buffers = bindings.iter().filter(|&&k| k == BindingKind::Buffer);
+        let buffers = u32::try_from(buffers.count()).unwrap_or(u32::MAX);
+        let most = self.device.max_bindings();
+        if buffers > most {
+            return Err(Error::unsupported(format!(
+                "{buffers} storage buffers exceed the device's limit of {most}"
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Pipelines {
+    fn drop(&mut self) {
+        if !self.device.may_free() {
+            return;
+        }
+        let store = self.store.get_mut();
+        let store = std::mem::take(store.unwrap_or_else(PoisonError::into_inner));
+        let device = &self.device.handle;
+        // SAFETY: recordings held this, and are gone.
         unsafe {
-            for pipeline in made.pipelines.into_values() {
+            for pipeline in store.pipelines.into_values() {
                 device.destroy_pipeline(pipeline, None);
             }
-            for layout in made.layouts.into_values() {
+            for layout in store.layouts.into_values() {
                 device.destroy_pipeline_layout(layout, None);
             }
-            for set_layout in made.set_layouts.into_values() {
+            for set_layout in store.set_layouts.into_values() {
                 device.destroy_descriptor_set_layout(set_layout, None);
             }
-            for module in made.modules.into_values() {
+            for module in store.modules.into_values() {
                 device.destroy_shader_module(module, None);
             }
-            device.destroy_pipeline_cache(made.cache, None);
+            device.destroy_pipeline_cache(store.cache, None);
         }
     }
 }
 
-/// Makes the pipelines `missing`: all of them, or none.
-fn make(device: &Device, made: &mut Made, missing: &[(Shader, &[u32])]) -> Result<()> {
-    let mut parts = Vec::with_capacity(missing.len());
-    for &(shader, _) in missing {
-        parts.push((made.module(device, shader)?, made.layout(device, shader)?));
+impl Store {
+    fn handles(&self, dispatch: &Dispatch) -> Option<PipelineHandles> {
+        let interface = Interface::of(dispatch.shader);
+        let key = (dispatch.shader, dispatch.spec.clone());
+        Some(PipelineHandles {
+            pipeline: *self.pipelines.get(&key)?,
+            layout: *self.layouts.get(&interface)?,
+            set_layout: *self.set_layouts.get(interface.bindings)?,
+        })
     }
-    let longest = missing
-        .iter()
-        .map(|(_, spec)| spec.len())
-        .max()
-        .unwrap_or(0);
-    let entries: Vec<vk::SpecializationMapEntry> = (0u32..)
-        .take(longest)
-        .map(|id| vk::SpecializationMapEntry {
-            constant_id: id,
-            offset: id * 4,
-            size: 4,
-        })
-        .collect();
-    let data: Vec<Vec<u8>> = missing
-        .iter()
-        .map(|(_, spec)| spec.iter().flat_map(|word| word.to_ne_bytes()).collect())
-        .collect();
-    let specializations: Vec<vk::SpecializationInfo<'_>> = missing
-        .iter()
-        .zip(&data)
-        .map(|((_, spec), data)| {
-            vk::SpecializationInfo::default()
-                .map_entries(&entries[..spec.len()])
-                .data(data)
-        })
-        .collect();
-    let infos: Vec<vk::ComputePipelineCreateInfo<'_>> = parts
-        .iter()
-        .zip(&specializations)
-        .map(|(&(module, layout), specialization)| {
-            let stage = vk::PipelineShaderStageCreateInfo::default()
-                .stage(vk::ShaderStageFlags::COMPUTE)
-                .module(module)
-                .name(c"main")
-                .specialization_info(specialization);
-            vk::ComputePipelineCreateInfo::default()
-                .stage(stage)
-                .layout(layout)
-        })
-        .collect();
-    let started = Instant::now();
-    let (pipelines, threads) = create(device, made.cache, &infos).map_err(|(at, result)| {
-        let error = device
-            .check::<()>("vkCreateComputePipelines", Err(result))
-            .err();
-        let error = error.unwrap_or_else(|| Error::internal("vkCreateComputePipelines"));
-        match missing.get(at) {
-            Some((shader, spec)) => error.context(format!("{} {spec:?}", shader.info().name)),
-            None => error,
-        }
-    })?;
-    log::debug!(
-        "made {} pipelines on {threads} threads in {:.1} ms",
-        pipelines.len(),
-        started.elapsed().as_secs_f64() * 1e3
-    );
-    for (&(shader, spec), pipeline) in missing.iter().zip(pipelines) {
-        device.name_object(pipeline, &format!("etvk {} {spec:?}", shader.info().name));
-        made.pipelines.insert((shader, spec.to_vec()), pipeline);
-    }
-    Ok(())
-}
 
-/// The pipelines of `infos`, and how many threads made them; or which of them the driver refused
-/// first, and why. Drivers compile in the call, so threads share the work: each takes the next one
-/// that nobody has. They stop at a failure; everything before it was taken earlier and ends, so
-/// that which failure is told does not depend on timing.
-fn create(
-    device: &Device,
-    cache: vk::PipelineCache,
-    infos: &[vk::ComputePipelineCreateInfo<'_>],
-) -> std::result::Result<(Vec<vk::Pipeline>, usize), (usize, vk::Result)> {
-    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let work = || {
-        let mut done = Vec::new();
-        while !stop.load(Ordering::Relaxed) {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(info) = infos.get(at) else {
-                break;
-            };
-            let started = Instant::now();
-            // SAFETY: modules and layouts belong to this device; all borrowed data outlives the
-            // call. Threads may use one cache: it synchronizes itself.
-            let created = unsafe {
-                device
-                    .handle
-                    .create_compute_pipelines(cache, std::slice::from_ref(info), None)
-            };
-            log::trace!(
-                "pipeline {at}: {:.1} ms",
-                started.elapsed().as_secs_f64() * 1e3
-            );
-            let created = created.map_err(|(partial, result)| {
-                destroy(device, partial);
-                stop.store(true, Ordering::Relaxed);
-                result
+    /// Makes the pipelines `missing`: all of them, or none.
+    fn make(&mut self, device: &Device, missing: Vec<PipelineKey>) -> Result<()> {
+        let mut requests = Vec::with_capacity(missing.len());
+        for (shader, spec) in &missing {
+            requests.push(Request {
+                module: self.module(device, *shader)?,
+                layout: self.layout(device, Interface::of(*shader))?,
+                spec,
             });
-            let first = |made: Vec<vk::Pipeline>| made.first().copied().unwrap_or_default();
-            done.push((at, created.map(first)));
         }
-        done
-    };
-    let most = thread::available_parallelism().map_or(1, usize::from);
-    let mut threads = 1;
-    let mut results = thread::scope(|scope| {
-        // Where no thread can be had, this one does the work.
-        let helpers: Vec<_> = (1..most.min(infos.len()))
-            .map_while(|_| {
-                let builder = thread::Builder::new().name("etvk pipelines".into());
-                builder.spawn_scoped(scope, work).ok()
-            })
-            .collect();
-        threads += helpers.len();
-        let mut results = work();
-        for helper in helpers {
-            results.extend(helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        let describe = |(shader, spec): &PipelineKey| format!("{} {spec:?}", shader.info().name);
+        let created = create_all(device, self.cache, &requests);
+        let pipelines = created.or_else(|refusal| {
+            let error = device.check("vkCreateComputePipelines", Err(refusal.result));
+            let place = missing.get(refusal.request).map(describe);
+            error.map_err(|e| e.context(place.unwrap_or_default()))
+        })?;
+        for (key, pipeline) in missing.into_iter().zip(pipelines) {
+            device.name_object(pipeline, &format!("etvk {}", describe(&key)));
+            self.pipelines.insert(key, pipeline);
         }
-        results
-    });
-    results.sort_unstable_by_key(|&(at, _)| at);
-    match results.iter().find_map(|&(at, r)| Some((at, r.err()?))) {
-        None => Ok((
-            results.into_iter().filter_map(|(_, r)| r.ok()).collect(),
-            threads,
-        )),
-        Some(refused) => {
-            destroy(device, results.into_iter().filter_map(|(_, r)| r.ok()));
-            Err(refused)
-        }
+        Ok(())
     }
-}
 
-fn destroy(device: &Device, pipelines: impl IntoIterator<Item = vk::Pipeline>) {
-    for pipeline in pipelines {
-        // SAFETY: made just now and used by nothing; null is ignored.
-        unsafe { device.handle.destroy_pipeline(pipeline, None) };
-    }
-}
-
-impl Made {
     fn module(&mut self, device: &Device, shader: Shader) -> Result<vk::ShaderModule> {
         if let Some(&module) = self.modules.get(&shader) {
             return Ok(module);
@@ -295,12 +217,16 @@ impl Made {
         Ok(module)
     }
 
-    fn set_layout(&mut self, device: &Device, kinds: Bindings) -> Result<vk::DescriptorSetLayout> {
-        if let Some(&layout) = self.set_layouts.get(kinds) {
+    fn set_layout(
+        &mut self,
+        device: &Device,
+        bindings: Bindings,
+    ) -> Result<vk::DescriptorSetLayout> {
+        if let Some(&layout) = self.set_layouts.get(bindings) {
             return Ok(layout);
         }
-        let bindings: Vec<vk::DescriptorSetLayoutBinding<'_>> = (0u32..)
-            .zip(kinds)
+        let descriptions: Vec<vk::DescriptorSetLayoutBinding<'_>> = (0u32..)
+            .zip(bindings)
             .map(|(binding, &kind)| {
                 vk::DescriptorSetLayoutBinding::default()
                     .binding(binding)
@@ -309,53 +235,30 @@ impl Made {
                     .stage_flags(vk::ShaderStageFlags::COMPUTE)
             })
             .collect();
-        let info = vk::DescriptorSetLayoutCreateInfo::default().bindings(&bindings);
+        let info = vk::DescriptorSetLayoutCreateInfo::default().bindings(&descriptions);
         // SAFETY: the device is alive; the bindings outlive the call.
         let created = unsafe { device.handle.create_descriptor_set_layout(&info, None) };
         let layout = device.check("vkCreateDescriptorSetLayout", created)?;
-        self.set_layouts.insert(kinds, layout);
+        self.set_layouts.insert(bindings, layout);
         Ok(layout)
     }
 
-    fn layout(&mut self, device: &Device, shader: Shader) -> Result<vk::PipelineLayout> {
-        let (bindings, words) = interface(shader);
-        if let Some(&layout) = self.layouts.get(&(bindings, words)) {
+    fn layout(&mut self, device: &Device, interface: Interface) -> Result<vk::PipelineLayout> {
+        if let Some(&layout) = self.layouts.get(&interface) {
             return Ok(layout);
         }
-        let set_layouts = [self.set_layout(device, bindings)?];
+        let set_layouts = [self.set_layout(device, interface.bindings)?];
         let ranges = [vk::PushConstantRange::default()
             .stage_flags(vk::ShaderStageFlags::COMPUTE)
-            .size(words * 4)];
+            .size(interface.push_words * 4)];
         let mut info = vk::PipelineLayoutCreateInfo::default().set_layouts(&set_layouts);
-        if words > 0 {
+        if interface.push_words > 0 {
             info = info.push_constant_ranges(&ranges);
         }
         // SAFETY: the set layout belongs to this device.
         let created = unsafe { device.handle.create_pipeline_layout(&info, None) };
         let layout = device.check("vkCreatePipelineLayout", created)?;
-        self.layouts.insert((bindings, words), layout);
+        self.layouts.insert(interface, layout);
         Ok(layout)
     }
-}
-
-/// Bindings and push words of `shader`.
-fn interface(shader: Shader) -> (Bindings, u32) {
-    let info = shader.info();
-    (info.bindings, info.push_words)
-}
-
-/// What `check_dispatch` cannot know: how many buffers the driver binds.
-fn check(device: &Device, program: &Program, dispatch: &Dispatch) -> Result<()> {
-    check_dispatch(program, dispatch, device.limits())?;
-    // Every device has room for four images; no kernel binds more than one.
-    let bindings = dispatch.shader.info().bindings;
-    let buffers = bindings.iter().filter(|&&k| k == BindingKind::Buffer);
-    let buffers = u32::try_from(buffers.count()).unwrap_or(u32::MAX);
-    if buffers > device.max_bindings() {
-        return Err(Error::unsupported(format!(
-            "{buffers} storage buffers exceed the device's limit of {}",
-            device.max_bindings()
-        )));
-    }
-    Ok(())
 }

@@ -1,190 +1,99 @@
 //! The device memory of one delegate, and running programs in it.
 
-mod limit;
+mod load;
+mod options;
 mod poison;
+mod regions;
+mod reserve;
 
+pub use options::{ReadConstant, SessionOptions};
 pub use poison::POISON;
 
-use super::device::Device;
-use super::memory::{Buffer, Purpose};
-use super::pipeline::Pipelines;
-use super::record::{Recording, Slot, Source, Timing};
-use super::upload::{self, Fence, Uploader};
-use super::usage::Promise;
-use super::workspace::{Held, Lease, Sharing};
+use super::commands::Fence;
+use super::gpu::Gpu;
+use super::ledger::MemoryReport;
+use super::memory::{Buffer, BufferInfo};
+use super::record::{Descriptor, Recording, RecordingInfo};
+use super::workspace::{Backing, Workspace};
 use crate::base::error::{Error, Result};
-use crate::core::memory::{MemoryPlan, Place, Region};
-use crate::core::program::{BufferId, BufferKind, Program, Upload};
+use crate::core::memory::{Place, PlacedProgram, Region};
+use crate::core::program::{BufferDesc, BufferId, BufferKind, Program, Upload};
+use load::{Load, Loaded};
+use regions::{buffer_info, Regions, REGIONS};
+use reserve::reserve_growth;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::panic::resume_unwind;
 use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::Instant;
 
-/// Device memory by kind, as the driver allocated it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MemoryReport {
-    /// The convolution workspace. A shared one is reported by the earliest of its delegates that
-    /// lives, and is 0 for the others: sums over delegates are right.
-    pub workspace_bytes: u64,
-    /// Temporaries.
-    pub activation_bytes: u64,
-    /// Constants and mutable buffers.
-    pub weight_bytes: u64,
-    /// Host-visible inputs and outputs.
-    pub staging_bytes: u64,
-    /// Memory objects.
-    pub allocations: u64,
-}
-
-impl MemoryReport {
-    /// All of it.
-    pub fn total_bytes(&self) -> u64 {
-        self.workspace_bytes + self.activation_bytes + self.weight_bytes + self.staging_bytes
-    }
-}
-
-/// Lends the bytes of an upload's constant to its second argument.
-pub type ReadConstant<'a> = &'a dyn Fn(&Upload, &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>;
-
 /// The memory of one delegate. Programs for other input sizes are recorded into the same memory.
 pub struct Session {
-    regions: [Option<Buffer>; REGIONS.len()],
-    workspace: Option<Lease>,
+    regions: Regions,
+    workspace: Option<Workspace>,
     /// Where each constant lies, for programs of other input sizes.
     constants: HashMap<Upload, Place>,
     fence: Fence,
-    timing: Timing,
-    memory_limit_bytes: Option<u64>,
+    options: SessionOptions,
     pipelines_ms: f64,
-    device: Arc<Device>,
-}
-
-/// What a session's memory is subject to.
-#[derive(Clone, Copy, Debug)]
-pub struct Terms {
-    /// With whom the workspace is shared.
-    pub sharing: Sharing,
-    /// Most device memory that all delegates of the process may have with this one.
-    pub memory_limit_bytes: Option<u64>,
-}
-
-impl From<Sharing> for Terms {
-    fn from(sharing: Sharing) -> Self {
-        Self {
-            sharing,
-            memory_limit_bytes: None,
-        }
-    }
-}
-
-/// What a session owns alone.
-const REGIONS: [Region; 5] = [
-    Region::Arena,
-    Region::Constants,
-    Region::States,
-    Region::Inputs,
-    Region::Outputs,
-];
-
-/// The name that layers and debuggers see, and who touches the region.
-fn traits_of(region: Region) -> (&'static str, Purpose) {
-    match region {
-        Region::Arena => ("etvk arena", Purpose::Device),
-        Region::Workspace => ("etvk workspace", Purpose::Aliased),
-        Region::Constants => ("etvk constants", Purpose::Weights),
-        Region::States => ("etvk states", Purpose::Weights),
-        Region::Inputs => ("etvk inputs", Purpose::HostToDevice),
-        Region::Outputs => ("etvk outputs", Purpose::DeviceToHost),
-    }
+    gpu: Arc<Gpu>,
 }
 
 /// A recording and the memory that it needs beyond what the session has.
 pub struct Prepared {
-    /// In the order of [`REGIONS`].
-    larger: [Option<Buffer>; REGIONS.len()],
+    larger: Regions,
     recording: Recording,
 }
 
-/// Whether [`Session::commit`] replaced memory.
+/// What [`Session::commit`] did to memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reserved {
-    /// Every recording is still good.
-    Unchanged,
+pub enum Committed {
+    /// Nothing: every recording is still good.
+    InPlace,
     /// Recordings made before refer to freed memory and must be dropped unused.
     Moved,
 }
 
 impl Session {
-    /// Allocates what `plan` says and uploads the constants of `program`, which `read` supplies.
+    /// Allocates what the plan says and uploads the constants of the program, which `read` supplies.
     pub fn create(
-        device: &Arc<Device>,
-        (program, plan): (&Program, &MemoryPlan),
-        terms: impl Into<Terms>,
+        gpu: &Arc<Gpu>,
+        placed: &PlacedProgram,
+        options: SessionOptions,
         read: ReadConstant<'_>,
     ) -> Result<Self> {
-        let terms = terms.into();
-        device.alive()?;
+        gpu.alive()?;
         // Drivers take their time to compile: meanwhile constants are packed and copied.
         let making = || {
             let started = Instant::now();
-            Pipelines::of(device, program).map(|_| started.elapsed().as_secs_f64() * 1e3)
+            let made = gpu.pipelines().of(&placed.program);
+            made.map(|_| started.elapsed().as_secs_f64() * 1e3)
         };
         thread::scope(|scope| {
             let builder = thread::Builder::new().name("etvk pipelines".into());
             let beside = builder.spawn_scoped(scope, making);
-            let filled = Self::with_memory(device, (program, plan), terms, read);
+            let loaded = Load { gpu, placed, read }.run(&options);
             // Where there is no thread for it, recording makes them.
             let made = beside.map_or(Ok(0.0), |thread| {
                 thread.join().unwrap_or_else(|panic| resume_unwind(panic))
             });
-            let mut session = filled?;
-            session.pipelines_ms = made?;
-            Ok(session)
+            let Loaded {
+                regions,
+                workspace,
+                constants,
+                fence,
+            } = loaded?;
+            Ok(Self {
+                regions,
+                workspace,
+                constants,
+                fence,
+                options,
+                pipelines_ms: made?,
+                gpu: gpu.clone(),
+            })
         })
-    }
-
-    fn with_memory(
-        device: &Arc<Device>,
-        (program, plan): (&Program, &MemoryPlan),
-        terms: Terms,
-        read: ReadConstant<'_>,
-    ) -> Result<Self> {
-        let fence = Fence::new(device)?;
-        let mut session = Self {
-            regions: Default::default(),
-            workspace: None,
-            constants: HashMap::new(),
-            fence,
-            timing: Timing::Off,
-            memory_limit_bytes: terms.memory_limit_bytes,
-            pipelines_ms: 0.0,
-            device: device.clone(),
-        };
-        if plan.workspace_bytes > 0 {
-            session.workspace = Some(Lease::new(device, plan.workspace_bytes, terms.sharing));
-        }
-        let spare_bytes = session.promise_all(plan)?;
-        let (promise, spare_bytes) = spare_bytes.unzip();
-        let promise = promise.as_ref();
-        // What is uploaded goes first: its staging has gone when the rest is allocated.
-        for uploaded in [true, false] {
-            for (slot, region) in REGIONS.into_iter().enumerate() {
-                if matches!(region, Region::Constants | Region::States) == uploaded {
-                    let size_bytes = plan.region_bytes(region);
-                    session.regions[slot] = session.allocate(region, size_bytes, promise)?;
-                }
-            }
-            if uploaded {
-                for region in [Region::Constants, Region::States] {
-                    session.upload(region, program, plan, (spare_bytes, promise), read)?;
-                }
-            }
-        }
-        if let Some(lease) = &session.workspace {
-            lease.allocate(promise)?;
-        }
-        Ok(session)
     }
 
     /// How long making the pipelines took at load, beside everything else.
@@ -192,79 +101,30 @@ impl Session {
         self.pipelines_ms
     }
 
-    fn allocate(
-        &self,
-        region: Region,
-        size_bytes: u64,
-        promise: Option<&Promise>,
-    ) -> Result<Option<Buffer>> {
-        if size_bytes == 0 {
-            return Ok(None);
-        }
-        let (name, purpose) = traits_of(region);
-        Buffer::new(&self.device, name, size_bytes, purpose, promise).map(Some)
+    /// Records a program. Nothing changes before [`Session::commit`], which brings larger regions
+    /// where the plan needs them: [`crate::core::memory::plan_memory_within`] says when that can be.
+    pub fn prepare(&self, placed: Arc<PlacedProgram>) -> Result<Prepared> {
+        self.gpu.alive()?;
+        let larger = self.grow(&placed)?;
+        let backing = self.lock_workspace(&placed)?;
+        let recording = self.record(placed, &larger, backing.as_deref())?;
+        drop(backing);
+        Ok(Prepared { larger, recording })
     }
 
-    fn upload(
-        &mut self,
-        region: Region,
-        program: &Program,
-        plan: &MemoryPlan,
-        (spare_bytes, promise): (Option<u64>, Option<&Promise>),
-        read: ReadConstant<'_>,
-    ) -> Result<()> {
-        let Some(target) = buffer_in(&self.regions, region) else {
-            return Ok(());
+    /// Larger regions where the plan needs them.
+    fn grow(&self, placed: &PlacedProgram) -> Result<Regions> {
+        let (device, plan) = (&self.gpu.device, &placed.plan);
+        let mut larger = Regions::default();
+        let reservation = match self.options.memory_limit_bytes {
+            Some(limit) => reserve_growth(device, &self.regions, plan, limit)?,
+            None => None,
         };
-        let mut uploader = {
-            let staging_bytes = upload::staging_bytes(target.size_bytes(), spare_bytes);
-            Uploader::new(&self.device, &self.fence, target, staging_bytes, promise)?
-        };
-        for (buffer, place) in program.buffers.iter().zip(&plan.places) {
-            let index = match buffer.kind {
-                BufferKind::Constant(index) | BufferKind::State(index)
-                    if place.region == region =>
-                {
-                    index
-                }
-                _ => continue,
-            };
-            let upload = program
-                .uploads
-                .get(index)
-                .ok_or_else(|| Error::internal(format!("upload {index} does not exist")))?;
-            let mut offered = false;
-            read(upload, &mut |bytes| {
-                offered = true;
-                uploader.add(&upload.pack, bytes, place.offset_bytes, buffer.size_bytes)
-            })
-            .map_err(|e| e.context(format!("constant {}", upload.constant.0)))?;
-            if !offered {
-                return Err(Error::internal("constant data was not offered"));
-            }
-            if region == Region::Constants {
-                self.constants.insert(upload.clone(), *place);
-            }
-        }
-        uploader.flush()
-    }
-
-    /// Whether what is prepared from now on times its dispatches.
-    pub fn set_timing(&mut self, timing: Timing) {
-        self.timing = timing;
-    }
-
-    /// Records `program`. Nothing changes before [`Session::commit`], which brings larger regions
-    /// where `plan` needs them: [`crate::core::memory::plan_memory_within`] says when that can be.
-    pub fn prepare(&self, program: &Program, plan: &MemoryPlan) -> Result<Prepared> {
-        self.device.alive()?;
-        let mut larger: [Option<Buffer>; REGIONS.len()] = Default::default();
-        let promise = self.promise_larger(plan)?;
-        for (slot, region) in REGIONS.into_iter().enumerate() {
-            let has = self.regions[slot].as_ref().map_or(0, Buffer::size_bytes);
+        for region in REGIONS {
+            let has = self.regions.size_bytes(region);
             let needs = plan.region_bytes(region);
             match region {
-                // Uploaded once; found below by what they are.
+                // Uploaded once; found by what they are when they are recorded.
                 Region::Constants => {}
                 // The same for all input sizes; holds what runs left there.
                 Region::States if needs > has => {
@@ -274,27 +134,28 @@ impl Session {
                     log::warn!(
                         "{region:?} grows from {has} to {needs} bytes for other input sizes"
                     );
-                    larger[slot] = self.allocate(region, needs, promise.as_ref())?;
+                    let info = BufferInfo {
+                        reservation: reservation.as_ref(),
+                        ..buffer_info(region, needs)
+                    };
+                    larger.set(region, Buffer::new(device, &info)?);
                 }
                 _ => {}
             }
         }
-        let held = self.lock_workspace(plan)?;
-        let recording = self.record(program, plan, &larger, held.as_deref())?;
-        drop(held);
-        Ok(Prepared { larger, recording })
+        Ok(larger)
     }
 
-    /// The workspace for this call alone, where `plan` uses it.
-    fn lock_workspace(&self, plan: &MemoryPlan) -> Result<Option<MutexGuard<'_, Held>>> {
-        let needs = plan.workspace_bytes;
+    /// The workspace for this call alone, where the plan uses it.
+    fn lock_workspace(&self, placed: &PlacedProgram) -> Result<Option<MutexGuard<'_, Backing>>> {
+        let needs = placed.plan.workspace_bytes;
         if needs == 0 {
             return Ok(None);
         }
-        let lease = self.workspace.as_ref();
-        let has = lease.map_or(0, Lease::need_bytes);
-        match lease.filter(|_| needs <= has) {
-            Some(lease) => lease.lock().map(Some),
+        let workspace = self.workspace.as_ref();
+        let has = workspace.map_or(0, Workspace::need_bytes);
+        match workspace.filter(|_| needs <= has) {
+            Some(workspace) => workspace.lock().map(Some),
             // Two workspaces at once would break the budget.
             None => Err(Error::internal(format!(
                 "a workspace of {needs} bytes, {has} were allocated at load"
@@ -311,106 +172,94 @@ impl Session {
             .ok_or_else(|| Error::internal(format!("upload {index} was not made at load")))
     }
 
+    /// Where each buffer of a program really lies.
+    fn descriptors(&self, placed: &PlacedProgram) -> Result<Vec<Descriptor>> {
+        let PlacedProgram { program, plan } = placed;
+        let buffers = program.buffers.iter().zip(&plan.places);
+        let descriptor = |(buffer, place): (&BufferDesc, &Place)| {
+            let place = match buffer.kind {
+                BufferKind::WorkspaceImage(image) => return Ok(Descriptor::Image(image)),
+                BufferKind::Constant(index) => self.uploaded(program, index)?,
+                BufferKind::Part { of, offset_bytes } => match program.buffer(of).kind {
+                    BufferKind::Constant(index) => {
+                        let whole = self.uploaded(program, index)?;
+                        let offset_bytes = whole.offset_bytes + offset_bytes;
+                        Place {
+                            offset_bytes,
+                            ..whole
+                        }
+                    }
+                    _ => *place,
+                },
+                _ => *place,
+            };
+            Ok(Descriptor::Buffer {
+                region: place.region,
+                offset_bytes: place.offset_bytes,
+                size_bytes: buffer.size_bytes,
+            })
+        };
+        buffers.map(descriptor).collect()
+    }
+
     fn record(
         &self,
-        program: &Program,
-        plan: &MemoryPlan,
-        larger: &[Option<Buffer>; REGIONS.len()],
-        held: Option<&Held>,
+        placed: Arc<PlacedProgram>,
+        larger: &Regions,
+        backing: Option<&Backing>,
     ) -> Result<Recording> {
-        let slots = program
-            .buffers
-            .iter()
-            .zip(&plan.places)
-            .map(|(buffer, place)| {
-                let place = match buffer.kind {
-                    BufferKind::Constant(index) => self.uploaded(program, index)?,
-                    BufferKind::Part { of, offset_bytes } => match program.buffer(of).kind {
-                        BufferKind::Constant(index) => {
-                            let whole = self.uploaded(program, index)?;
-                            let offset_bytes = whole.offset_bytes + offset_bytes;
-                            Place {
-                                offset_bytes,
-                                ..whole
-                            }
-                        }
-                        _ => *place,
-                    },
-                    _ => *place,
-                };
-                Ok(match buffer.kind {
-                    BufferKind::WorkspaceImage(image) => Slot::Image(image),
-                    _ => Slot::Buffer(place.region, place.offset_bytes, buffer.size_bytes),
-                })
-            })
-            .collect::<Result<Vec<Slot>>>()?;
+        let descriptors = self.descriptors(&placed)?;
         let buffer_of = |region| match region {
-            Region::Workspace => held.and_then(Held::buffer),
-            _ => buffer_in(larger, region).or_else(|| self.buffer(region)),
+            Region::Workspace => backing.and_then(Backing::buffer),
+            _ => larger.get(region).or_else(|| self.regions.get(region)),
         };
-        let source = Source {
-            program,
-            plan,
-            slots: &slots,
+        let info = RecordingInfo {
+            placed,
+            descriptors: &descriptors,
             buffer_of: &buffer_of,
-            timing: self.timing,
+            workspace_generation: backing.map(Backing::generation),
+            timing: self.options.timing,
         };
-        let mut recording = Recording::new(&self.device, &source)?;
-        recording.workspace_generation = held.map(Held::generation);
-        Ok(recording)
+        Recording::new(&self.gpu, &info)
     }
 
     /// Takes over what was prepared.
-    pub fn commit(&mut self, prepared: Prepared) -> (Recording, Reserved) {
-        let mut reserved = Reserved::Unchanged;
-        for (slot, larger) in self.regions.iter_mut().zip(prepared.larger) {
-            if larger.is_some() {
-                *slot = larger;
-                reserved = Reserved::Moved;
-            }
-        }
-        (prepared.recording, reserved)
+    pub fn commit(&mut self, prepared: Prepared) -> (Recording, Committed) {
+        let committed = match self.regions.replace(prepared.larger) {
+            true => Committed::Moved,
+            false => Committed::InPlace,
+        };
+        (prepared.recording, committed)
     }
 
-    /// Runs `recording`, which is this session's of `program` and `plan`, and waits for it. It is
-    /// recorded anew when the workspace was replaced since.
-    pub fn run(
-        &mut self,
-        program: &Program,
-        plan: &MemoryPlan,
-        recording: &mut Recording,
-    ) -> Result<()> {
-        if let Some(inputs) = self.buffer(Region::Inputs) {
+    /// Runs `recording`, which is this session's, and waits for it. It is recorded anew when the
+    /// workspace was replaced since.
+    pub fn run(&mut self, recording: &mut Recording) -> Result<()> {
+        if let Some(inputs) = self.regions.get(Region::Inputs) {
             inputs.flush()?;
         }
-        let held = self.lock_workspace(plan)?;
-        if recording.workspace_generation != held.as_deref().map(Held::generation) {
-            *recording = self.record(program, plan, &Default::default(), held.as_deref())?;
+        let backing = self.lock_workspace(recording.placed())?;
+        if recording.workspace_generation() != backing.as_deref().map(Backing::generation) {
+            let placed = recording.placed().clone();
+            *recording = self.record(placed, &Regions::default(), backing.as_deref())?;
         }
-        let done = self
-            .device
-            .submit_and_wait(recording.commands(), self.fence.handle);
-        drop(held);
+        let done = self.fence.run(recording.commands());
+        drop(backing);
         done?;
         self.invalidate_outputs()
     }
 
     /// Makes the device's writes visible in what [`Session::output`] gives.
     fn invalidate_outputs(&self) -> Result<()> {
-        self.buffer(Region::Outputs)
-            .map_or(Ok(()), Buffer::invalidate)
+        let outputs = self.regions.get(Region::Outputs);
+        outputs.map_or(Ok(()), Buffer::invalidate)
     }
 
-    /// The staging bytes of input buffer `id`.
-    pub fn input_mut(
-        &mut self,
-        program: &Program,
-        plan: &MemoryPlan,
-        id: BufferId,
-    ) -> Result<&mut [u8]> {
-        let range = staging_range(program, plan, id, Region::Inputs)?;
-        let slot = REGIONS.iter().position(|&r| r == Region::Inputs);
-        slot.and_then(|slot| self.regions[slot].as_mut())
+    /// The staging bytes of input buffer `id` of the recorded program.
+    pub fn input_mut(&mut self, recording: &Recording, id: BufferId) -> Result<&mut [u8]> {
+        let range = staging_range(recording.placed(), id, Region::Inputs)?;
+        self.regions
+            .get_mut(Region::Inputs)
             .ok_or_else(|| Error::internal("no input memory"))?
             .bytes_mut()?
             .get_mut(range)
@@ -419,17 +268,17 @@ impl Session {
 
     /// Sets all inputs to zero.
     pub fn clear_inputs(&mut self) -> Result<()> {
-        let slot = REGIONS.iter().position(|&r| r == Region::Inputs);
-        match slot.and_then(|slot| self.regions[slot].as_mut()) {
+        match self.regions.get_mut(Region::Inputs) {
             Some(inputs) => inputs.bytes_mut().map(|bytes| bytes.fill(0)),
             None => Ok(()),
         }
     }
 
-    /// The staging bytes of output buffer `id`, as the last run left them.
-    pub fn output(&self, program: &Program, plan: &MemoryPlan, id: BufferId) -> Result<&[u8]> {
-        let range = staging_range(program, plan, id, Region::Outputs)?;
-        self.buffer(Region::Outputs)
+    /// The staging bytes of output buffer `id` of the recorded program, as the last run left them.
+    pub fn output(&self, recording: &Recording, id: BufferId) -> Result<&[u8]> {
+        let range = staging_range(recording.placed(), id, Region::Outputs)?;
+        self.regions
+            .get(Region::Outputs)
             .ok_or_else(|| Error::internal("no output memory"))?
             .bytes()?
             .get(range)
@@ -438,41 +287,26 @@ impl Session {
 
     /// What the driver allocated.
     pub fn memory_report(&self) -> MemoryReport {
-        let bytes = |region| self.buffer(region).map_or(0, Buffer::allocated_bytes);
-        let workspace_bytes = self.workspace.as_ref().map_or(0, Lease::counted_bytes);
-        let own: u64 = self.regions.iter().flatten().map(|_| 1).sum();
-        MemoryReport {
+        let workspace_bytes = self.workspace.as_ref().map_or(0, Workspace::counted_bytes);
+        let mut report = MemoryReport {
             workspace_bytes,
-            activation_bytes: bytes(Region::Arena),
-            weight_bytes: bytes(Region::Constants) + bytes(Region::States),
-            staging_bytes: bytes(Region::Inputs) + bytes(Region::Outputs),
-            allocations: own + u64::from(workspace_bytes > 0),
+            allocations: u64::from(workspace_bytes > 0),
+            ..MemoryReport::default()
+        };
+        for buffer in self.regions.buffers() {
+            *report.bytes_mut(buffer.purpose()) += buffer.allocated_bytes();
+            report.allocations += 1;
         }
+        report
     }
-
-    fn buffer(&self, region: Region) -> Option<&Buffer> {
-        buffer_in(&self.regions, region)
-    }
-}
-
-/// The buffer of `region` among those in the order of [`REGIONS`].
-fn buffer_in(buffers: &[Option<Buffer>; REGIONS.len()], region: Region) -> Option<&Buffer> {
-    let slot = REGIONS.iter().position(|&r| r == region)?;
-    buffers[slot].as_ref()
 }
 
 /// Where buffer `id` lies in `region`.
-fn staging_range(
-    program: &Program,
-    plan: &MemoryPlan,
-    id: BufferId,
-    region: Region,
-) -> Result<std::ops::Range<usize>> {
+fn staging_range(placed: &PlacedProgram, id: BufferId, region: Region) -> Result<Range<usize>> {
     let index = usize::try_from(id.0).unwrap_or(usize::MAX);
-    let (buffer, place) = program
-        .buffers
-        .get(index)
-        .zip(plan.places.get(index))
+    let buffer = placed.program.buffers.get(index);
+    let (buffer, place) = buffer
+        .zip(placed.plan.places.get(index))
         .filter(|(_, place)| place.region == region)
         .ok_or_else(|| Error::internal(format!("buffer {} is not in {region:?}", id.0)))?;
     let start = usize::try_from(place.offset_bytes).ok();

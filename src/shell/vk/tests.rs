@@ -1,12 +1,15 @@
 //! The shell on a real device, with programs made by hand.
 
+mod device;
+mod time;
+
 use super::*;
 use crate::base::error::Result;
 use crate::core::constant::Pack;
 use crate::core::graph::{ConstantId, ValueId};
 use crate::core::kernels::lib::{Narrow, Window};
 use crate::core::kernels::{copy, Words};
-use crate::core::memory::{plan_memory, MemoryPlan};
+use crate::core::memory::{plan_memory, PlacedProgram};
 use crate::core::options::Options;
 use crate::core::program::{
     Access, Binding, BufferDesc, BufferId, BufferKind, Dispatch, Port, PortKind, Program, Upload,
@@ -15,10 +18,10 @@ use crate::core::tensor::{DType, Element};
 use std::sync::Arc;
 
 /// A device, unless the machine has none.
-fn device(test: &str, given: &[(&str, &str)]) -> Option<Arc<Device>> {
+fn gpu(test: &str, given: &[(&str, &str)]) -> Option<Arc<Gpu>> {
     let options = Options::from_environment(given).expect("options");
-    match Device::open(&options) {
-        Ok(device) => Some(device),
+    match Gpu::open(&options) {
+        Ok(gpu) => Some(gpu),
         Err(error) if error.kind == ErrorKind::NoDevice => {
             eprintln!("SKIPPED {test}: {error}");
             None
@@ -118,80 +121,78 @@ fn floats(first: f32) -> Vec<u8> {
         .collect()
 }
 
+/// `program` and where its buffers lie on `gpu`.
+fn placed(gpu: &Gpu, program: Program) -> Arc<PlacedProgram> {
+    let plan = plan_memory(&program, gpu.limits()).expect("plan");
+    PlacedProgram::new(program, plan)
+}
+
+fn create(gpu: &Arc<Gpu>, placed: &PlacedProgram) -> Result<Session> {
+    Session::create(gpu, placed, SessionOptions::default(), &halves)
+}
+
 struct Loaded {
     session: Session,
     recording: Recording,
-    program: Program,
-    plan: MemoryPlan,
 }
 
-fn load(device: &Arc<Device>, access: Access) -> Result<Loaded> {
-    let program = program(access);
-    let plan = plan_memory(&program, device.limits())?;
-    let mut session = Session::create(device, (&program, &plan), Sharing::Alone, &halves)?;
-    let prepared = session.prepare(&program, &plan)?;
-    let (recording, reserved) = session.commit(prepared);
-    assert_eq!(reserved, Reserved::Unchanged);
-    Ok(Loaded {
-        session,
-        recording,
-        program,
-        plan,
-    })
+fn load(gpu: &Arc<Gpu>, access: Access) -> Result<Loaded> {
+    let placed = placed(gpu, program(access));
+    let mut session = create(gpu, &placed)?;
+    let prepared = session.prepare(placed)?;
+    let (recording, committed) = session.commit(prepared);
+    assert_eq!(committed, Committed::InPlace);
+    Ok(Loaded { session, recording })
+}
+
+impl Loaded {
+    /// Runs with `input` as buffer 0.
+    fn run(&mut self, input: &[u8]) -> Result<()> {
+        let staging = self.session.input_mut(&self.recording, BufferId(0));
+        staging.expect("staging").copy_from_slice(input);
+        self.session.run(&mut self.recording)
+    }
+
+    fn output(&self, buffer: u32) -> &[u8] {
+        let output = self.session.output(&self.recording, BufferId(buffer));
+        output.expect("staging")
+    }
 }
 
 #[test]
 fn a_recording_is_submitted_again_with_new_inputs() {
-    let Some(device) = device("a_recording_is_submitted_again_with_new_inputs", &[]) else {
+    let Some(gpu) = gpu("a_recording_is_submitted_again_with_new_inputs", &[]) else {
         return;
     };
-    let Loaded {
-        mut session,
-        mut recording,
-        program,
-        plan,
-    } = load(&device, Access::Write).expect("load");
+    let mut loaded = load(&gpu, Access::Write).expect("load");
     assert_eq!(
-        recording.barriers(),
+        loaded.recording.barriers(),
         1,
         "only the last copy reads what another wrote"
     );
     for round in 0..4u8 {
         let input = floats(f32::from(round));
-        session
-            .input_mut(&program, &plan, BufferId(0))
-            .expect("staging")
-            .copy_from_slice(&input);
-        session.run(&program, &plan, &mut recording).expect("run");
-        assert_eq!(
-            session
-                .output(&program, &plan, BufferId(2))
-                .expect("staging"),
-            input
-        );
-        assert_eq!(
-            session
-                .output(&program, &plan, BufferId(4))
-                .expect("staging"),
-            floats(0.5)
-        );
+        loaded.run(&input).expect("run");
+        assert_eq!(loaded.output(2), input);
+        assert_eq!(loaded.output(4), floats(0.5));
     }
-    let report = session.memory_report();
-    let slack = 5 * device.limits().allocation_granularity_bytes;
+    let report = loaded.session.memory_report();
+    let slack = 5 * gpu.limits().allocation_granularity_bytes;
+    let plan = &loaded.recording.placed().plan;
     let planned = plan.arena_bytes + plan.constant_bytes + plan.input_bytes + plan.output_bytes;
     assert!(
         (planned..=planned + slack).contains(&report.total_bytes()),
         "{report:?} {plan:?}"
     );
     assert_eq!((report.allocations, report.workspace_bytes), (4, 0));
-    if device.validated() {
+    if gpu.validated() {
         validation::check().expect("silence");
     }
 }
 
 #[test]
 fn what_no_kernel_writes_shows_the_pattern() {
-    let Some(device) = device("what_no_kernel_writes_shows_the_pattern", &[]) else {
+    let Some(gpu) = gpu("what_no_kernel_writes_shows_the_pattern", &[]) else {
         return;
     };
     let pattern: Vec<u8> = POISON.to_ne_bytes().repeat(BYTES as usize / 4);
@@ -203,84 +204,60 @@ fn what_no_kernel_writes_shows_the_pattern() {
     ] {
         let mut program = program(Access::Write);
         program.buffers[1].kind = kind;
-        let whole = program.clone();
+        let whole = placed(&gpu, program.clone());
         program.dispatches.remove(missing);
-        let plan = plan_memory(&program, device.limits()).expect("plan");
-        let mut session =
-            Session::create(&device, (&program, &plan), Sharing::Alone, &halves).expect("memory");
-        let mut run = |program: &Program| {
-            let prepared = session.prepare(program, &plan).expect("recorded");
+        let partial = placed(&gpu, program);
+        let mut session = create(&gpu, &whole).expect("memory");
+        let mut run = |placed: &Arc<PlacedProgram>| {
+            let prepared = session.prepare(placed.clone()).expect("recorded");
             let (mut recording, _) = session.commit(prepared);
-            let input = session.input_mut(program, &plan, BufferId(0));
+            let input = session.input_mut(&recording, BufferId(0));
             input.expect("staging").copy_from_slice(&floats(7.0));
             session.fill(POISON).expect("filled");
-            session.run(program, &plan, &mut recording).expect("run");
-            let output = |id| {
-                session
-                    .output(program, &plan, BufferId(id))
-                    .expect("staging")
-                    .to_vec()
-            };
+            session.run(&mut recording).expect("run");
+            let output = |id| session.output(&recording, BufferId(id)).expect("staging");
             assert_eq!(output(4), floats(0.5), "constants stay");
-            output(2)
+            output(2).to_vec()
         };
         assert_eq!(run(&whole), floats(7.0), "what is written is right");
-        assert_eq!(run(&program), pattern, "{kind:?}, without copy {missing}");
+        let found = run(&partial);
+        assert_eq!(found, pattern, "{kind:?}, without copy {missing}");
     }
-    if device.validated() {
+    if gpu.validated() {
         validation::check().expect("silence");
     }
 }
 
 #[test]
 fn larger_plans_move_memory_and_unknown_constants_are_refused() {
-    let Some(device) = device("larger_plans_move_memory", &[]) else {
+    let Some(gpu) = gpu("larger_plans_move_memory", &[]) else {
         return;
     };
-    let Loaded {
-        mut session,
-        program,
-        ..
-    } = load(&device, Access::Write).expect("load");
-    let mut larger = program.clone();
+    let Loaded { mut session, .. } = load(&gpu, Access::Write).expect("load");
+    let mut larger = program(Access::Write);
     larger.buffers[1].size_bytes *= 100;
-    let plan = plan_memory(&larger, device.limits()).expect("plan");
-    let prepared = session.prepare(&larger, &plan).expect("room is made");
-    let (mut recording, reserved) = session.commit(prepared);
-    assert_eq!(reserved, Reserved::Moved);
-    session
-        .input_mut(&larger, &plan, BufferId(0))
-        .expect("staging")
-        .fill(0);
-    session.run(&larger, &plan, &mut recording).expect("run");
-    assert_eq!(
-        session
-            .output(&larger, &plan, BufferId(4))
-            .expect("staging"),
-        floats(0.5)
-    );
+    let prepared = session.prepare(placed(&gpu, larger)).expect("room is made");
+    let (recording, committed) = session.commit(prepared);
+    assert_eq!(committed, Committed::Moved);
+    let mut loaded = Loaded { session, recording };
+    loaded.run(&floats(0.0)).expect("run");
+    assert_eq!(loaded.output(4), floats(0.5));
 
-    let mut other = program.clone();
+    let mut other = program(Access::Write);
     other.uploads[0].pack.offset = -1;
-    let plan = plan_memory(&other, device.limits()).expect("plan");
-    let error = session
-        .prepare(&other, &plan)
-        .err()
-        .expect("never uploaded");
+    let refused = loaded.session.prepare(placed(&gpu, other));
+    let error = refused.err().expect("never uploaded");
     assert_eq!(error.kind, ErrorKind::Internal);
-    let mut workspace = program;
+    let mut workspace = program(Access::Write);
     workspace.buffers[1].kind = BufferKind::Workspace;
-    let plan = plan_memory(&workspace, device.limits()).expect("plan");
-    let error = session
-        .prepare(&workspace, &plan)
-        .err()
-        .expect("over the budget");
+    let refused = loaded.session.prepare(placed(&gpu, workspace));
+    let error = refused.err().expect("over the budget");
     assert!(error.message.contains("workspace"), "{error}");
 }
 
 #[test]
 fn a_dispatch_that_vulkan_would_leave_undefined_is_refused() {
-    let Some(device) = device(
+    let Some(gpu) = gpu(
         "a_dispatch_that_vulkan_would_leave_undefined_is_refused",
         &[],
     ) else {
@@ -296,13 +273,13 @@ fn a_dispatch_that_vulkan_would_leave_undefined_is_refused() {
         (&|d| d.workgroups[2] = 0, "0] workgroups"),
         (&|d| d.workgroups[1] = u32::MAX, "the device allows"),
     ];
-    let loaded = load(&device, Access::Write).expect("load");
+    let loaded = load(&gpu, Access::Write).expect("load");
     for (change, names) in changes {
         let mut program = program(Access::Write);
         change(&mut program.dispatches[1]);
-        let plan = plan_memory(&program, device.limits()).expect("plan");
-        let created = Session::create(&device, (&program, &plan), Sharing::Alone, &halves);
-        let prepared = loaded.session.prepare(&program, &plan);
+        let placed = placed(&gpu, program);
+        let created = create(&gpu, &placed);
+        let prepared = loaded.session.prepare(placed);
         for error in [created.err(), prepared.err()] {
             let error = error.expect(names);
             assert!(
@@ -315,50 +292,16 @@ fn a_dispatch_that_vulkan_would_leave_undefined_is_refused() {
 
 #[test]
 fn memory_that_cannot_be_had_is_out_of_memory() {
-    let Some(device) = device("memory_that_cannot_be_had_is_out_of_memory", &[]) else {
+    let Some(gpu) = gpu("memory_that_cannot_be_had_is_out_of_memory", &[]) else {
         return;
     };
-    let mut program = program(Access::Write);
-    program.buffers[1].size_bytes = 1 << 60;
-    let mut plan = plan_memory(&self::program(Access::Write), device.limits()).expect("plan");
-    plan.arena_bytes = 1 << 60;
-    let made = Session::create(&device, (&program, &plan), Sharing::Alone, &halves);
+    let mut huge = PlacedProgram::clone(&placed(&gpu, program(Access::Write)));
+    huge.plan.arena_bytes = 1 << 60;
+    let made = create(&gpu, &huge);
     let error = made.err().expect("an exbibyte");
     assert_eq!(error.kind, ErrorKind::OutOfMemory, "{error}");
     assert!(error.message.contains("etvk arena"), "{error}");
-    load(&device, Access::Write).expect("the next one works");
-}
-
-#[test]
-fn a_lost_device_stays_lost_and_is_not_handed_out_again() {
-    in_child("child_loses_its_device");
-}
-
-#[test]
-#[ignore = "run by a_lost_device_stays_lost_and_is_not_handed_out_again: tests share the device"]
-fn child_loses_its_device() {
-    let Some(first) = device("child_loses_its_device", &[]) else {
-        return;
-    };
-    let Loaded {
-        mut session,
-        mut recording,
-        program,
-        plan,
-    } = load(&first, Access::Write).expect("load");
-    let lost = first.check::<()>("vkQueueSubmit", Err(ash::vk::Result::ERROR_DEVICE_LOST));
-    assert_eq!(lost.expect_err("lost").kind, ErrorKind::DeviceLost);
-    for error in [
-        session.run(&program, &plan, &mut recording).err(),
-        session.prepare(&program, &plan).err(),
-        load(&first, Access::Write).err(),
-    ] {
-        assert_eq!(error.expect("lost").kind, ErrorKind::DeviceLost);
-    }
-    let second = device("child_loses_its_device", &[]).expect("a new one");
-    assert!(!Arc::ptr_eq(&first, &second));
-    drop((session, recording, first));
-    load(&second, Access::Write).expect("the new one works");
+    load(&gpu, Access::Write).expect("the next one works");
 }
 
 /// Runs the ignored test `name` in a process of its own: what it counts is process-wide.
@@ -378,82 +321,4 @@ fn in_child(name: &str) {
         "{name}: {}\n{text}",
         out.status
     );
-}
-
-#[test]
-fn delegates_share_one_device_and_the_last_frees_it() {
-    in_child("child_shares_and_frees_the_device");
-}
-
-#[test]
-#[ignore = "run by delegates_share_one_device_and_the_last_frees_it: no other test may hold the device"]
-fn child_shares_and_frees_the_device() {
-    let Some(first) = device("child_shares_and_frees_the_device", &[]) else {
-        return;
-    };
-    let second = device("child_shares_and_frees_the_device", &[]).expect("the same");
-    assert!(Arc::ptr_eq(&first, &second));
-    drop(second);
-    assert_eq!(Arc::strong_count(&first), 1);
-    let weak = Arc::downgrade(&first);
-    drop(load(&first, Access::Write).expect("load"));
-    assert_eq!(
-        Arc::strong_count(&first),
-        1,
-        "something still holds the device"
-    );
-    drop(first);
-    assert_eq!(weak.strong_count(), 0);
-}
-
-#[test]
-fn a_message_of_the_validation_layer_is_an_error() {
-    in_child("child_trips_validation");
-}
-
-#[test]
-#[ignore = "run by a_message_of_the_validation_layer_is_an_error: messages are process-wide"]
-fn child_trips_validation() {
-    let options = Options::from_environment(&[("validation", "1")]).expect("options");
-    let device = match Device::open(&options) {
-        Ok(device) => device,
-        Err(error) => {
-            eprintln!("SKIPPED child_trips_validation: {error}");
-            return;
-        }
-    };
-    load(&device, Access::Write).expect("load");
-    validation::check().expect("a good program is silent");
-    assert_eq!(validation::message_count(), 0);
-
-    // A copy that hides its write gets no barrier: synchronization validation must see it.
-    load(&device, Access::Read).expect("load");
-    let error = validation::check().expect_err("a missing barrier");
-    assert_eq!(error.kind, ErrorKind::Internal);
-    assert!(error.message.contains("SYNC-HAZARD"), "{error}");
-    validation::check().expect("each message is reported once");
-
-    // A buffer without size: core validation must see it.
-    let count = validation::message_count();
-    // SAFETY: wrong on purpose; the layer reports it, the driver makes a buffer or an error of it.
-    unsafe {
-        if let Ok(buffer) = device.handle.create_buffer(&memory::buffer_info(0), None) {
-            device.handle.destroy_buffer(buffer, None);
-        }
-    }
-    assert!(validation::check()
-        .expect_err("a wrong size")
-        .message
-        .contains("VUID"));
-    assert!(validation::message_count() > count);
-
-    // An object that outlives its device.
-    // SAFETY: leaked on purpose.
-    let leaked = unsafe { device.handle.create_fence(&Default::default(), None) };
-    assert!(leaked.is_ok());
-    drop(device);
-    assert!(validation::check()
-        .expect_err("a leak")
-        .message
-        .contains("has not been destroyed"));
 }

@@ -1,11 +1,13 @@
 //! Constants on their way to the device: packed straight into a small mapped staging buffer and
 //! copied from there, so that loading never needs the weights a second time in memory.
 
-use super::commands::{Commands, Work};
+use super::commands::{Commands, Fence, Work};
 use super::device::Device;
-use super::memory::{Buffer, Purpose};
-use super::usage::Promise;
+use super::ledger::Reservation;
+use super::memory::{Buffer, BufferInfo};
+use super::purpose::Purpose;
 use crate::base::error::{Error, Result};
+use crate::base::parallel::Workers;
 use crate::core::constant::Pack;
 use ash::vk;
 use std::sync::Arc;
@@ -25,31 +27,6 @@ pub(super) fn staging_bytes(target_bytes: u64, spare_bytes: Option<u64>) -> u64 
     most.min(target_bytes.next_multiple_of(16))
 }
 
-/// A fence that is destroyed with its owner.
-pub(super) struct Fence {
-    pub(super) handle: vk::Fence,
-    device: Arc<Device>,
-}
-
-impl Fence {
-    pub(super) fn new(device: &Arc<Device>) -> Result<Self> {
-        let info = vk::FenceCreateInfo::default();
-        // SAFETY: the device is alive.
-        let created = unsafe { device.handle.create_fence(&info, None) };
-        Ok(Self {
-            handle: device.check("vkCreateFence", created)?,
-            device: device.clone(),
-        })
-    }
-}
-
-impl Drop for Fence {
-    fn drop(&mut self) {
-        // SAFETY: every submission with it was waited for.
-        unsafe { self.device.handle.destroy_fence(self.handle, None) };
-    }
-}
-
 /// Collects packed bytes in staging and copies them whenever it is full.
 pub(super) struct Uploader<'a> {
     staging: Buffer,
@@ -58,27 +35,40 @@ pub(super) struct Uploader<'a> {
     target: &'a Buffer,
     commands: Commands,
     fence: &'a Fence,
+    workers: &'a Workers,
     device: &'a Arc<Device>,
+}
+
+/// What uploads go through.
+pub(super) struct Staging<'a> {
+    pub(super) size_bytes: u64,
+    pub(super) reservation: Option<&'a Reservation>,
+    pub(super) fence: &'a Fence,
+    /// Threads that pack.
+    pub(super) workers: &'a Workers,
 }
 
 impl<'a> Uploader<'a> {
     /// Uploads into `target`.
     pub(super) fn new(
         device: &'a Arc<Device>,
-        fence: &'a Fence,
         target: &'a Buffer,
-        staging_bytes: u64,
-        promise: Option<&Promise>,
+        staging: &Staging<'a>,
     ) -> Result<Self> {
-        let (name, purpose) = ("etvk upload", Purpose::Upload);
-        let staging = Buffer::new(device, name, staging_bytes, purpose, promise)?;
+        let info = BufferInfo {
+            name: "etvk upload",
+            size_bytes: staging.size_bytes,
+            purpose: Purpose::Upload,
+            reservation: staging.reservation,
+        };
         Ok(Self {
-            staging,
+            staging: Buffer::new(device, &info)?,
             used_bytes: 0,
             copies: Vec::new(),
             target,
             commands: Commands::new(device)?,
-            fence,
+            fence: staging.fence,
+            workers: staging.workers,
             device,
         })
     }
@@ -119,7 +109,7 @@ impl<'a> Uploader<'a> {
             let slice = range
                 .and_then(|(start, end)| self.staging.bytes_mut().ok()?.get_mut(start..end))
                 .ok_or_else(|| Error::internal("staging is not mapped"))?;
-            pack.write_parallel(self.device.workers(), source, first, slice);
+            pack.write_parallel(self.workers, source, first, slice);
             self.copies.push(vk::BufferCopy {
                 src_offset: start,
                 dst_offset: offset_bytes + first * element,
@@ -150,7 +140,7 @@ impl<'a> Uploader<'a> {
                 device.cmd_copy_buffer(commands, from, to, &self.copies);
             }
         })?;
-        self.device.submit_and_wait(commands, self.fence.handle)?;
+        self.fence.run(&self.commands)?;
         self.copies.clear();
         self.used_bytes = 0;
         Ok(())

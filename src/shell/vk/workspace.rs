@@ -2,87 +2,104 @@
 //! at the same time.
 
 use super::device::Device;
+use super::ledger::Reservation;
 use super::lock;
-use super::memory::{Buffer, Purpose};
-use super::usage::Promise;
+use super::memory::{Buffer, BufferInfo};
+use super::purpose::Purpose;
 use crate::base::error::Result;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 /// With whom a delegate shares its workspace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sharing {
     /// With nobody.
+    #[default]
     Alone,
     /// With all delegates on the device that share and have this budget in bytes: the object is as
     /// large as the largest of their needs, so it stays within the budget of each.
     Budget(u64),
 }
 
-/// The memory object and who uses it.
+/// The workspace as one delegate has it; the last delegate to go frees it.
 pub(super) struct Workspace {
-    held: Mutex<Held>,
-}
-
-/// What a lock on the workspace gives. Whoever holds it may submit work on the buffer, and waits
-/// for that work before letting go.
-#[derive(Default)]
-pub(super) struct Held {
-    buffer: Option<Buffer>,
-    /// Counts the buffers that there were: a recording of an earlier one must not be submitted.
-    generation: u64,
-    /// The leases, the earliest first.
-    users: Vec<u64>,
-    next_user: u64,
-}
-
-/// Workspaces that others may join, by budget. Part of a device.
-pub(super) type Shared = Mutex<Vec<(u64, Weak<Workspace>)>>;
-
-/// One delegate's right to the workspace; the last one to go frees it.
-pub(super) struct Lease {
-    workspace: Arc<Workspace>,
+    backing: Arc<Mutex<Backing>>,
+    /// This delegate's number among the users.
     user: u64,
     need_bytes: u64,
     device: Arc<Device>,
 }
 
-impl Lease {
-    /// A right to a workspace of at least `need_bytes` (not 0), which [`Lease::allocate`] makes.
-    pub(super) fn new(device: &Arc<Device>, need_bytes: u64, sharing: Sharing) -> Self {
-        let workspace = match sharing {
-            Sharing::Alone => Arc::new(Workspace::new()),
-            Sharing::Budget(budget_bytes) => join(&device.workspaces, budget_bytes),
+/// The memory object and who uses it. Whoever locks it may submit work on the buffer, and waits for
+/// that work before letting go.
+#[derive(Default)]
+pub(super) struct Backing {
+    buffer: Option<Buffer>,
+    /// Counts the buffers that there were: a recording of an earlier one must not be submitted.
+    generation: u64,
+    /// The earliest first.
+    users: Vec<u64>,
+    next_user: u64,
+}
+
+/// The workspaces of a device that others may join, by budget.
+#[derive(Default)]
+pub(super) struct SharedWorkspaces(Mutex<Vec<(u64, Weak<Mutex<Backing>>)>>);
+
+impl SharedWorkspaces {
+    fn join(&self, budget_bytes: u64) -> Arc<Mutex<Backing>> {
+        let mut shared = lock(&self.0);
+        shared.retain(|(_, weak)| weak.strong_count() > 0);
+        let found = shared.iter().find(|(budget, _)| *budget == budget_bytes);
+        if let Some(backing) = found.and_then(|(_, weak)| weak.upgrade()) {
+            return backing;
+        }
+        let backing = Arc::default();
+        shared.push((budget_bytes, Arc::downgrade(&backing)));
+        backing
+    }
+}
+
+impl Workspace {
+    /// A right to at least `need_bytes` (not 0), which [`Workspace::allocate`] makes.
+    pub(super) fn new(
+        device: &Arc<Device>,
+        shared: &SharedWorkspaces,
+        need_bytes: u64,
+        sharing: Sharing,
+    ) -> Self {
+        let backing = match sharing {
+            Sharing::Alone => Arc::default(),
+            Sharing::Budget(budget_bytes) => shared.join(budget_bytes),
         };
         let user = {
-            let mut held = lock(&workspace.held);
-            let user = held.next_user;
-            held.next_user += 1;
-            held.users.push(user);
+            let mut backing = lock(&backing);
+            let user = backing.next_user;
+            backing.next_user += 1;
+            backing.users.push(user);
             user
         };
         Self {
-            workspace,
+            backing,
             user,
             need_bytes,
             device: device.clone(),
         }
     }
 
-    /// What the workspace has to grow by; it does not shrink as long as the lease lives.
+    /// What the object has to grow by; it does not shrink as long as this lives.
     pub(super) fn growth_bytes(&self) -> Result<u64> {
-        let held = lock(&self.workspace.held);
-        let has = held.buffer().filter(|b| b.size_bytes() >= self.need_bytes);
-        if has.is_some() {
+        let backing = lock(&self.backing);
+        if backing.size_bytes() >= self.need_bytes {
             return Ok(0);
         }
-        let needs = self.device.required_bytes(self.need_bytes)?;
-        Ok(needs.saturating_sub(held.buffer().map_or(0, Buffer::allocated_bytes)))
+        let needs = self.device.allocated_bytes(self.need_bytes)?;
+        Ok(needs.saturating_sub(backing.buffer().map_or(0, Buffer::allocated_bytes)))
     }
 
-    /// Makes the workspace. One that is there and too small is replaced: nobody is using it while
-    /// it is locked, and the old one goes first, since both at once would exceed the budget.
-    pub(super) fn allocate(&self, promise: Option<&Promise>) -> Result<()> {
-        lock(&self.workspace.held).ensure(&self.device, self.need_bytes, promise)
+    /// Makes the object. One that is there and too small is replaced: nobody is using it while it is
+    /// locked, and the old one goes first, since both at once would exceed the budget.
+    pub(super) fn allocate(&self, reservation: Option<&Reservation>) -> Result<()> {
+        lock(&self.backing).ensure(&self.device, self.need_bytes, reservation)
     }
 
     /// What it was made for.
@@ -90,51 +107,30 @@ impl Lease {
         self.need_bytes
     }
 
-    /// Waits until nobody else uses the workspace, which is then large enough.
-    pub(super) fn lock(&self) -> Result<MutexGuard<'_, Held>> {
-        let mut held = lock(&self.workspace.held);
-        held.ensure(&self.device, self.need_bytes, None)?;
-        Ok(held)
+    /// Waits until nobody else uses the object, which is then large enough.
+    pub(super) fn lock(&self) -> Result<MutexGuard<'_, Backing>> {
+        let mut backing = lock(&self.backing);
+        backing.ensure(&self.device, self.need_bytes, None)?;
+        Ok(backing)
     }
 
-    /// Its size as allocated, for the earliest lease; 0 for the others.
+    /// The object's size as allocated, for its earliest user; 0 for the others.
     pub(super) fn counted_bytes(&self) -> u64 {
-        let held = lock(&self.workspace.held);
-        let buffer = held
-            .buffer()
-            .filter(|_| held.users.first() == Some(&self.user));
+        let backing = lock(&self.backing);
+        let first = backing.users.first() == Some(&self.user);
+        let buffer = backing.buffer().filter(|_| first);
         buffer.map_or(0, Buffer::allocated_bytes)
     }
 }
 
-impl Drop for Lease {
+impl Drop for Workspace {
     fn drop(&mut self) {
         let user = self.user;
-        lock(&self.workspace.held).users.retain(|&u| u != user);
+        lock(&self.backing).users.retain(|&u| u != user);
     }
 }
 
-impl Workspace {
-    fn new() -> Self {
-        Self {
-            held: Mutex::default(),
-        }
-    }
-}
-
-fn join(shared: &Shared, budget_bytes: u64) -> Arc<Workspace> {
-    let mut shared = lock(shared);
-    shared.retain(|(_, weak)| weak.strong_count() > 0);
-    let found = shared.iter().find(|(budget, _)| *budget == budget_bytes);
-    if let Some(workspace) = found.and_then(|(_, weak)| weak.upgrade()) {
-        return workspace;
-    }
-    let workspace = Arc::new(Workspace::new());
-    shared.push((budget_bytes, Arc::downgrade(&workspace)));
-    workspace
-}
-
-impl Held {
+impl Backing {
     pub(super) fn buffer(&self) -> Option<&Buffer> {
         self.buffer.as_ref()
     }
@@ -143,19 +139,28 @@ impl Held {
         self.generation
     }
 
+    fn size_bytes(&self) -> u64 {
+        self.buffer().map_or(0, Buffer::size_bytes)
+    }
+
     fn ensure(
         &mut self,
         device: &Arc<Device>,
         need_bytes: u64,
-        promise: Option<&Promise>,
+        reservation: Option<&Reservation>,
     ) -> Result<()> {
-        let has_bytes = self.buffer().map_or(0, Buffer::size_bytes);
+        let has_bytes = self.size_bytes();
         if has_bytes >= need_bytes {
             return Ok(());
         }
         let make = |size_bytes| {
-            let name = "etvk workspace";
-            Buffer::new(device, name, size_bytes, Purpose::Aliased, promise)
+            let info = BufferInfo {
+                name: "etvk workspace",
+                size_bytes,
+                purpose: Purpose::Workspace,
+                reservation,
+            };
+            Buffer::new(device, &info)
         };
         self.buffer = None;
         self.generation += 1;

@@ -10,10 +10,11 @@ use etvk::core::constant::ConstantData;
 use etvk::core::constraints::Constraints;
 use etvk::core::device::DeviceClass;
 use etvk::core::graph::ConstantSource;
+use etvk::core::memory::PlacedProgram;
 use etvk::core::options::{ConvChoice, Options};
 use etvk::core::program::{PortKind, Program, Upload};
 use etvk::core::tensor::DType;
-use etvk::shell::vk::{validation, Device, Session, Sharing, Timing};
+use etvk::shell::vk::{validation, Gpu, Session, SessionOptions, Timing, POISON};
 use std::sync::Arc;
 
 /// Constants that lie in the blob's data, which the parser places; here the graph is not parsed.
@@ -35,8 +36,8 @@ impl ConstantData for Inline<'_> {
     }
 }
 
-pub(crate) fn device() -> Option<Arc<Device>> {
-    match Device::open(&Options::from_environment(&[]).expect("good options")) {
+pub(crate) fn device() -> Option<Arc<Gpu>> {
+    match Gpu::open(&Options::from_environment(&[]).expect("good options")) {
         Ok(device) => Some(device),
         Err(e) if e.kind == ErrorKind::NoDevice => {
             println!("SKIPPED, no device: {e}");
@@ -47,7 +48,7 @@ pub(crate) fn device() -> Option<Arc<Device>> {
 }
 
 pub(crate) fn run_as(
-    device: &Arc<Device>,
+    device: &Arc<Gpu>,
     class: DeviceClass,
     conv_algorithm: Option<ConvChoice>,
     graph: &GraphBuilder,
@@ -67,17 +68,23 @@ pub(crate) fn run_as(
         let source = &loaded.graph.constants[upload.constant.0 as usize];
         data.with_bytes(source, read)
     };
-    let mut session = Session::create(device, (&program, &plan), Sharing::Alone, &bytes_of)?;
-    session.set_timing(Timing::On);
-    let (mut recording, _) = session.commit(session.prepare(&program, &plan)?);
+    let placed = PlacedProgram::new(program, plan);
+    let program = &placed.program;
+    let options = SessionOptions {
+        timing: Timing::On,
+        ..SessionOptions::default()
+    };
+    let mut session = Session::create(device, &placed, options, &bytes_of)?;
+    let (mut recording, _) = session.commit(session.prepare(placed.clone())?);
     let (PortKind::Tensor(from), PortKind::Tensor(to)) =
         (program.inputs[0].kind, program.outputs[0].kind)
     else {
         panic!("tensors expected");
     };
     let bytes = input.bytes();
-    session.input_mut(&program, &plan, from)?[..bytes.len()].copy_from_slice(&bytes);
-    session.run(&program, &plan, &mut recording)?;
+    session.input_mut(&recording, from)?[..bytes.len()].copy_from_slice(&bytes);
+    session.fill(POISON)?;
+    session.run(&mut recording)?;
     validation::check()?;
     // Empty on queues without timestamps.
     let times_ns = recording.times_ns().expect("times");
@@ -91,12 +98,8 @@ pub(crate) fn run_as(
     );
     let dims = &program.outputs[0].dims;
     let size = dims.iter().map(|&d| d as usize).product::<usize>() * 4;
-    let got = Array::from_bytes(
-        DType::F32,
-        dims,
-        &session.output(&program, &plan, to)?[..size],
-    );
-    Ok((got, program))
+    let got = Array::from_bytes(DType::F32, dims, &session.output(&recording, to)?[..size]);
+    Ok((got, Program::clone(program)))
 }
 
 /// Shared-memory tiles, at their edges, give the reference and the register kernel's bits.

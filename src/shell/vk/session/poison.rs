@@ -2,8 +2,8 @@
 
 use super::super::commands::{Commands, Work};
 use super::super::memory::Buffer;
-use super::super::workspace::Held;
-use super::{Session, REGIONS};
+use super::super::workspace::{Backing, Workspace};
+use super::Session;
 use crate::base::error::Result;
 use crate::core::memory::Region;
 use ash::vk;
@@ -16,27 +16,27 @@ impl Session {
     /// buffers and inputs stay. Afterwards a run that reads what it has not written, or that leaves
     /// an output unwritten, shows the pattern. For tests and diagnosis.
     pub fn fill(&mut self, word: u32) -> Result<()> {
-        self.device.alive()?;
-        let commands = Commands::new(&self.device)?;
-        let held = self.workspace.as_ref().map(|lease| lease.lock());
-        let held = held.transpose()?;
-        let workspace = held.as_deref().and_then(Held::buffer);
-        let own = REGIONS
+        self.gpu.alive()?;
+        let device = &self.gpu.device;
+        let commands = Commands::new(device)?;
+        let backing = self.workspace.as_ref().map(Workspace::lock).transpose()?;
+        let buffers: Vec<&Buffer> = [Region::Arena, Region::Outputs]
             .into_iter()
-            .filter(|region| matches!(region, Region::Arena | Region::Outputs))
-            .filter_map(|region| self.buffer(region));
-        let buffers: Vec<&Buffer> = own.chain(workspace).collect();
-        let (handle, device) = (commands.handle(), &self.device.handle);
+            .filter_map(|region| self.regions.get(region))
+            .chain(backing.as_deref().and_then(Backing::buffer))
+            .collect();
         commands.record(Work::Transfers, || {
             for buffer in buffers {
+                let (handle, buffer) = (commands.handle(), buffer.handle());
                 // SAFETY: the commands are being recorded. Nobody else uses the buffer: this session
                 // waits for its runs, and the workspace is locked.
                 unsafe {
-                    device.cmd_fill_buffer(handle, buffer.handle(), 0, vk::WHOLE_SIZE, word);
+                    let device = &device.handle;
+                    device.cmd_fill_buffer(handle, buffer, 0, vk::WHOLE_SIZE, word);
                 }
             }
         })?;
-        self.device.submit_and_wait(handle, self.fence.handle)?;
+        self.fence.run(&commands)?;
         self.invalidate_outputs()
     }
 }
