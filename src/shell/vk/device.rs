@@ -10,14 +10,17 @@ use crate::core::device::{DeviceLimits, ImageExtents};
 use crate::core::image::ImageShape;
 use ash::prelude::VkResult;
 use ash::{ext, vk};
+use gpu_allocator::vulkan::{Allocator, AllocatorCreateDesc};
 use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// A device, destroyed with its last owner: everything that is made on it holds it.
 pub(super) struct Device {
     pub(super) handle: ash::Device,
+    /// Dropped by hand: before the device that it allocates from. Absent until that works.
+    allocator: Option<Mutex<Allocator>>,
     queue: Queue,
     owner: Owner,
     names: Option<ext::debug_utils::Device>,
@@ -47,6 +50,7 @@ pub(super) enum Owner {
 /// A device that was just opened.
 pub(super) struct Opened {
     pub(super) instance: Arc<Instance>,
+    pub(super) physical: vk::PhysicalDevice,
     pub(super) snapshot: Snapshot,
     /// Its place among all devices of the instance.
     pub(super) index: usize,
@@ -79,6 +83,7 @@ impl Device {
     pub(super) fn new(opened: Opened) -> Result<Arc<Self>> {
         let Opened {
             instance,
+            physical,
             snapshot,
             index,
             features,
@@ -92,6 +97,7 @@ impl Device {
         // From here on `Drop` cleans up.
         let mut device = Self {
             handle,
+            allocator: None,
             owner,
             names,
             limits: physical::limits(&snapshot, features),
@@ -107,6 +113,16 @@ impl Device {
             unfinished: Mutex::default(),
             instance,
         };
+        let allocator = Allocator::new(&AllocatorCreateDesc {
+            instance: device.instance.handle.clone(),
+            device: device.handle.clone(),
+            physical_device: physical,
+            debug_settings: Default::default(),
+            buffer_device_address: false,
+            allocation_sizes: Default::default(),
+        });
+        let allocator = allocator.map_err(|e| Error::internal(format!("gpu-allocator: {e}")))?;
+        device.allocator = Some(Mutex::new(allocator));
         let smallest = device.buffer_requirements(1)?;
         device.limits.allocation_granularity_bytes = smallest.size.max(smallest.alignment).max(1);
         device.workspace_memory_types = smallest.memory_type_bits;
@@ -163,6 +179,12 @@ impl Device {
 
     pub(super) fn memory(&self) -> &vk::PhysicalDeviceMemoryProperties {
         &self.memory
+    }
+
+    /// What memory for buffers comes from.
+    pub(super) fn allocator(&self) -> Result<MutexGuard<'_, Allocator>> {
+        let allocator = self.allocator.as_ref().map(lock);
+        allocator.ok_or_else(|| Error::internal("the device has no allocator yet"))
     }
 
     /// Memory types that a buffer and all images of [`Device::images`] can share.
@@ -325,7 +347,14 @@ impl Device {
 impl Drop for Device {
     fn drop(&mut self) {
         let _lifetime = lock(&LIFETIME);
-        if matches!(self.owner, Owner::Us) && self.may_free() {
+        let may_free = self.may_free();
+        if let Some(allocator) = self.allocator.take() {
+            match may_free {
+                true => drop(allocator),
+                false => std::mem::forget(allocator),
+            }
+        }
+        if matches!(self.owner, Owner::Us) && may_free {
             // SAFETY: everything that was made on it held it and is gone, and the GPU is done.
             unsafe { self.handle.destroy_device(None) };
         }

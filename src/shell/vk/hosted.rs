@@ -72,6 +72,7 @@ fn number(handle: *mut c_void) -> u64 {
 
 struct Hosted {
     id: u32,
+    physical: vk::PhysicalDevice,
     instance: Arc<Instance>,
     snapshot: Snapshot,
     handle: ash::Device,
@@ -130,6 +131,7 @@ pub unsafe fn add(handles: &Handles, lock_queue: Option<QueueLock>) -> Result<u3
         .ok_or_else(|| Error::internal("too many host devices"))?;
     list.hosted.push(Hosted {
         id,
+        physical,
         instance,
         snapshot,
         handle,
@@ -168,6 +170,7 @@ pub(super) fn open(id: u32) -> Result<Arc<Gpu>> {
     }
     let gpu = Gpu::new(Opened {
         instance: hosted.instance.clone(),
+        physical: hosted.physical,
         snapshot: hosted.snapshot.clone(),
         index: hosted.index,
         features: Features::usable(&hosted.snapshot),

@@ -7,7 +7,8 @@ use super::purpose::{memory_type, MemoryType, Purpose};
 use super::requirements::buffer_info;
 use crate::base::error::{Error, ErrorKind, Result};
 use ash::vk;
-use std::ptr::NonNull;
+use gpu_allocator::vulkan::{Allocation, AllocationCreateDesc, AllocationScheme};
+use gpu_allocator::{AllocationError, MemoryLocation};
 use std::sync::Arc;
 
 /// What [`Buffer::new`] makes.
@@ -24,8 +25,7 @@ pub(super) struct BufferInfo<'a> {
 /// A buffer and its memory, freed together.
 pub(super) struct Buffer {
     handle: vk::Buffer,
-    memory: vk::DeviceMemory,
-    mapped: Option<Mapped>,
+    memory: Memory,
     purpose: Purpose,
     size_bytes: u64,
     allocated_bytes: u64,
@@ -35,13 +35,30 @@ pub(super) struct Buffer {
     device: Arc<Device>,
 }
 
-/// The bytes of mapped memory.
-struct Mapped(NonNull<[u8]>);
+/// What a buffer is bound to.
+enum Memory {
+    Nothing,
+    /// Its own alone.
+    Dedicated(Allocation),
+    /// Memory that images share: the allocator's dedicated memory may only hold the buffer that it is
+    /// dedicated to.
+    Shared(vk::DeviceMemory),
+}
 
-// SAFETY: the memory is the process's, not a thread's, and is only reached through the buffer.
-unsafe impl Send for Mapped {}
-// SAFETY: as above; a shared reference only reads.
-unsafe impl Sync for Mapped {}
+impl Memory {
+    fn handle(&self) -> vk::DeviceMemory {
+        match self {
+            Self::Nothing => vk::DeviceMemory::null(),
+            // SAFETY: the handle is only passed to Vulkan while the allocation lives.
+            Self::Dedicated(allocation) => unsafe { allocation.memory() },
+            Self::Shared(memory) => *memory,
+        }
+    }
+
+    fn is_mapped(&self) -> bool {
+        matches!(self, Self::Dedicated(allocation) if allocation.mapped_ptr().is_some())
+    }
+}
 
 impl Buffer {
     pub(super) fn new(device: &Arc<Device>, info: &BufferInfo<'_>) -> Result<Self> {
@@ -59,8 +76,7 @@ impl Buffer {
         // From here on `Drop` cleans up.
         let mut buffer = Self {
             handle,
-            memory: vk::DeviceMemory::null(),
-            mapped: None,
+            memory: Memory::Nothing,
             purpose,
             size_bytes,
             allocated_bytes: 0,
@@ -80,57 +96,56 @@ impl Buffer {
         Ok(buffer)
     }
 
-    /// Allocates exactly `bytes` of memory type `kind`, binds them, and maps them where the host
-    /// needs that.
+    /// Allocates exactly `bytes` of memory type `kind` and binds them. What the host sees is mapped.
     fn allocate(&mut self, info: &BufferInfo<'_>, bytes: u64, kind: MemoryType) -> Result<()> {
-        let device = &self.device.handle;
-        let mut dedicated = vk::MemoryDedicatedAllocateInfo::default().buffer(self.handle);
-        let mut request = vk::MemoryAllocateInfo::default()
-            .allocation_size(bytes)
-            .memory_type_index(kind.index);
-        // Dedicated memory may only hold the buffer that it is dedicated to: no images.
-        if info.purpose != Purpose::Workspace {
-            request = request.push_next(&mut dedicated);
-        }
-        // SAFETY: the device is alive; size and type are within its limits.
-        let allocated = unsafe { device.allocate_memory(&request, None) };
-        self.memory = self.device.check("vkAllocateMemory", allocated)?;
+        self.memory = match info.purpose {
+            Purpose::Workspace => Memory::Shared(self.shared(bytes, kind)?),
+            _ => Memory::Dedicated(self.dedicated(info, bytes, kind)?),
+        };
         self.allocated_bytes = bytes;
         self.coherent = kind.coherent;
         self.charge = Some(Charge::new(info.purpose, bytes, info.reservation));
-        self.device.name_object(self.memory, info.name);
-        // SAFETY: buffer and memory are of this device, and the buffer is not bound yet.
-        let bound = unsafe { device.bind_buffer_memory(self.handle, self.memory, 0) };
-        self.device.check("vkBindBufferMemory", bound)?;
-        if info.purpose.is_mapped() {
-            self.map()?;
-        }
-        Ok(())
+        let memory = self.memory.handle();
+        self.device.name_object(memory, info.name);
+        // SAFETY: buffer and memory are of this device, and neither is bound yet.
+        let bound = unsafe {
+            self.device
+                .handle
+                .bind_buffer_memory(self.handle, memory, 0)
+        };
+        self.device.check("vkBindBufferMemory", bound)
     }
 
-    fn map(&mut self) -> Result<()> {
-        let flags = vk::MemoryMapFlags::empty();
-        // SAFETY: the memory is of this device, visible to the host, and not mapped yet.
-        let mapped = unsafe {
-            let device = &self.device.handle;
-            device.map_memory(self.memory, 0, vk::WHOLE_SIZE, flags)
+    fn dedicated(&self, info: &BufferInfo<'_>, bytes: u64, kind: MemoryType) -> Result<Allocation> {
+        // The allocator's own preferences know neither ReBAR nor host-cached memory without
+        // coherence: it is left one type to choose from.
+        let requirements = vk::MemoryRequirements {
+            size: bytes,
+            alignment: 1,
+            memory_type_bits: 1 << kind.index,
         };
-        let start = self.device.check("vkMapMemory", mapped)?;
-        let start = NonNull::new(start.cast::<u8>());
-        let length = usize::try_from(self.allocated_bytes).ok();
-        let bytes = start.zip(length).ok_or_else(|| {
-            Error::new(
-                ErrorKind::OutOfMemory,
-                "vkMapMemory: not in the address space",
-            )
-        })?;
-        self.mapped = Some(Mapped(NonNull::slice_from_raw_parts(bytes.0, bytes.1)));
-        Ok(())
+        let allocated = self.device.allocator()?.allocate(&AllocationCreateDesc {
+            name: info.name,
+            requirements,
+            location: MemoryLocation::Unknown,
+            linear: true,
+            allocation_scheme: AllocationScheme::DedicatedBuffer(self.handle),
+        });
+        allocated.map_err(|e| allocation_failure(&self.device, &e))
+    }
+
+    fn shared(&self, bytes: u64, kind: MemoryType) -> Result<vk::DeviceMemory> {
+        let info = vk::MemoryAllocateInfo::default()
+            .allocation_size(bytes)
+            .memory_type_index(kind.index);
+        // SAFETY: the device is alive; size and type are within its limits.
+        let allocated = unsafe { self.device.handle.allocate_memory(&info, None) };
+        self.device.check("vkAllocateMemory", allocated)
     }
 
     /// The memory, which images may share where the purpose is the workspace.
     pub(super) fn memory(&self) -> vk::DeviceMemory {
-        self.memory
+        self.memory.handle()
     }
 
     pub(super) fn handle(&self) -> vk::Buffer {
@@ -153,19 +168,20 @@ impl Buffer {
 
     /// The mapped bytes. The caller makes sure that the device is not writing them.
     pub(super) fn bytes(&self) -> Result<&[u8]> {
-        let mapped = self.mapped.as_ref();
-        // SAFETY: the memory stays mapped while `self` lives, and nothing in the process writes it
-        // while `self` is borrowed.
-        let bytes = mapped.map(|mapped| unsafe { mapped.0.as_ref() });
-        bytes.ok_or_else(|| Error::internal("buffer is not mapped"))
+        let mapped = match &self.memory {
+            Memory::Dedicated(allocation) => allocation.mapped_slice(),
+            Memory::Nothing | Memory::Shared(_) => None,
+        };
+        mapped.ok_or_else(|| Error::internal("buffer is not mapped"))
     }
 
     /// The mapped bytes. The caller makes sure that the device is not using them.
     pub(super) fn bytes_mut(&mut self) -> Result<&mut [u8]> {
-        let mapped = self.mapped.as_mut();
-        // SAFETY: as in `bytes`; `self` is borrowed for this alone.
-        let bytes = mapped.map(|mapped| unsafe { mapped.0.as_mut() });
-        bytes.ok_or_else(|| Error::internal("buffer is not mapped"))
+        let mapped = match &mut self.memory {
+            Memory::Dedicated(allocation) => allocation.mapped_slice_mut(),
+            Memory::Nothing | Memory::Shared(_) => None,
+        };
+        mapped.ok_or_else(|| Error::internal("buffer is not mapped"))
     }
 
     /// Makes the host's writes visible to the device.
@@ -191,9 +207,9 @@ impl Buffer {
     /// All of the memory object, which needs no rounding to `nonCoherentAtomSize`.
     fn incoherent_range(&self) -> Option<vk::MappedMemoryRange<'static>> {
         let range = vk::MappedMemoryRange::default()
-            .memory(self.memory)
+            .memory(self.memory.handle())
             .size(vk::WHOLE_SIZE);
-        (self.mapped.is_some() && !self.coherent).then_some(range)
+        (self.memory.is_mapped() && !self.coherent).then_some(range)
     }
 }
 
@@ -202,14 +218,41 @@ impl Drop for Buffer {
         if !self.device.may_free() {
             // What is not freed stays charged.
             std::mem::forget(self.charge.take());
+            std::mem::forget(std::mem::replace(&mut self.memory, Memory::Nothing));
             return;
         }
         // SAFETY: the GPU is done with it. Buffer first, so that no live object refers to freed
-        // memory; null is ignored.
-        unsafe {
-            self.device.handle.destroy_buffer(self.handle, None);
-            self.device.handle.free_memory(self.memory, None);
+        // memory.
+        unsafe { self.device.handle.destroy_buffer(self.handle, None) };
+        match std::mem::replace(&mut self.memory, Memory::Nothing) {
+            Memory::Nothing => {}
+            Memory::Dedicated(allocation) => {
+                let allocator = self.device.allocator();
+                let freed = allocator.map(|mut allocator| allocator.free(allocation));
+                if let Ok(Err(error)) = freed {
+                    log::error!("freeing device memory: {error}");
+                }
+            }
+            // SAFETY: as above.
+            Memory::Shared(memory) => unsafe { self.device.handle.free_memory(memory, None) },
         }
+    }
+}
+
+/// The allocator's error as ours. It passes any result but one on as text.
+fn allocation_failure(device: &Device, error: &AllocationError) -> Error {
+    let text = error.to_string();
+    let result = match error {
+        AllocationError::OutOfMemory => vk::Result::ERROR_OUT_OF_DEVICE_MEMORY,
+        AllocationError::FailedToMap(_) => vk::Result::ERROR_MEMORY_MAP_FAILED,
+        _ if text.contains("HOST_MEMORY") => vk::Result::ERROR_OUT_OF_HOST_MEMORY,
+        _ if text.contains("TOO_MANY_OBJECTS") => vk::Result::ERROR_TOO_MANY_OBJECTS,
+        _ if text.contains("DEVICE_LOST") => vk::Result::ERROR_DEVICE_LOST,
+        _ => return Error::internal(text),
+    };
+    match device.check::<()>("vkAllocateMemory", Err(result)) {
+        Err(error) => error,
+        Ok(()) => Error::internal(text),
     }
 }
 

@@ -141,6 +141,7 @@ impl Found {
         // SAFETY: the device was opened with the first queue of the family.
         let queue = unsafe { handle.get_device_queue(self.queue_family, 0) };
         Gpu::new(Opened {
+            physical: self.handle,
             instance: self.instance,
             snapshot,
             index: self.index,
