@@ -20,16 +20,6 @@ pub(super) enum Purpose {
     DeviceToHost,
 }
 
-impl Purpose {
-    /// Whether the host reads or writes it.
-    pub(super) fn is_mapped(self) -> bool {
-        match self {
-            Self::Device | Self::Weights | Self::Workspace => false,
-            Self::HostToDevice | Self::Upload | Self::DeviceToHost => true,
-        }
-    }
-}
-
 /// Device-local memory that the host also sees is used for inputs when its heap is at least this
 /// large: the classic 256 MiB window of PCI cards is shared by the whole machine.
 const LARGE_WINDOW_BYTES: u64 = 1 << 30;
