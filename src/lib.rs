@@ -22,10 +22,11 @@
 //! | `compile` | passes, bounds, mutable buffers, the loop over nodes, the load |
 //! | `shell` | Vulkan, loaded programs, the C ABI |
 //!
-//! Operators never see `shell`; `shell::vk` never sees operators or graphs. No two files import one
-//! another, directly or by way of others: `tests/layering.rs` computes the graph of imports from the
-//! source and names the files of any circle. The compiler keeps `unsafe` inside `shell::vk` and
-//! `shell::ffi`.
+//! Operators never see `shell`, nor one another; `shell::vk` never sees operators or graphs. Names of
+//! operators and the order of their arguments stand in `ops` alone: what others need to know of a call,
+//! they ask its [`ops::support::Op`]. No two files import one another, directly or by way of others:
+//! `tests/layering.rs` computes the graph of imports from the source and names the files of any circle.
+//! The compiler keeps `unsafe` inside `shell::vk` and `shell::ffi`.
 
 pub mod base;
 pub mod compile;
