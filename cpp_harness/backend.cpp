@@ -88,8 +88,21 @@ int32_t named_data_get(void* context, const char* key, const void** data, size_t
   }
 }
 
+// False when the host's function for that threw: the buffer's destructor would call it again.
+bool free_bytes(FreeableBuffer* buffer) noexcept {
+  try {
+    buffer->Free();
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
 void named_data_release(void*, void* token) noexcept {
-  delete static_cast<FreeableBuffer*>(token);
+  auto* buffer = static_cast<FreeableBuffer*>(token);
+  if (free_bytes(buffer)) {
+    delete buffer;
+  }
 }
 
 // Runs `body` so that a C++ exception becomes an error too.
@@ -128,7 +141,7 @@ class EtvkBackend final : public executorch::runtime::BackendInterface {
       return create(context, processed, compile_specs);
     });
     if (processed != nullptr) {
-      processed->Free();
+      free_bytes(processed);
     }
     return result;
   }
@@ -179,7 +192,12 @@ class EtvkBackend final : public executorch::runtime::BackendInterface {
     });
   }
 
-  void destroy(DelegateHandle* handle) const override { delete static_cast<Handle*>(handle); }
+  void destroy(DelegateHandle* handle) const override {
+    guarded("destroy", [&] {
+      delete static_cast<Handle*>(handle);
+      return Error::Ok;
+    });
+  }
 
  private:
   static Result<DelegateHandle*> create(BackendInitContext& context, FreeableBuffer* processed,
@@ -228,10 +246,14 @@ class EtvkBackend final : public executorch::runtime::BackendInterface {
 
 // Log records of the library, which the option log asks for. The runtime's log cuts long lines.
 void log_record(void*, uint32_t level, const char* message) noexcept {
-  if (level <= ETVK_LOG_ERROR) {
-    ET_LOG(Error, "etvk: %s", message);
-  } else {
-    ET_LOG(Info, "etvk: %s", message);
+  try {
+    if (level <= ETVK_LOG_ERROR) {
+      ET_LOG(Error, "etvk: %s", message);
+    } else {
+      ET_LOG(Info, "etvk: %s", message);
+    }
+  } catch (...) {
+    // The host's platform layer threw: a record is lost.
   }
 }
 

@@ -67,22 +67,6 @@ bool dtype_from_scalar_type(ScalarType type, uint32_t* dtype) {
   }
 }
 
-bool dtype_fits(uint32_t host, uint32_t port) {
-  if (host == port) {
-    return true;
-  }
-  switch (port) {
-    case ETVK_DTYPE_INT32:
-      return host == ETVK_DTYPE_INT64;
-    case ETVK_DTYPE_FLOAT32:
-      return host == ETVK_DTYPE_FLOAT64 || host == ETVK_DTYPE_FLOAT16;
-    case ETVK_DTYPE_FLOAT16:
-      return host == ETVK_DTYPE_FLOAT32;
-    default:
-      return false;
-  }
-}
-
 Error add_options(executorch::runtime::Span<const executorch::runtime::BackendOption> options,
                   OptionMap* map) {
   using executorch::runtime::kMaxOptionKeyLength;

@@ -19,10 +19,6 @@ executorch::runtime::Error error_from_status(etvk_status status, Phase phase);
 // False when the C ABI has no such type.
 bool dtype_from_scalar_type(executorch::aten::ScalarType type, uint32_t* dtype);
 
-// Whether the host may pass `host` where the port says `port`: the same type, or one that the
-// library casts as PyTorch does.
-bool dtype_fits(uint32_t host, uint32_t port);
-
 // Key and value of every option, values as the C ABI takes them: text.
 using OptionMap = std::map<std::string, std::string>;
 executorch::runtime::Error add_options(

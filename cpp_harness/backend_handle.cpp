@@ -152,7 +152,7 @@ Error Handle::tensor_of(const EValue& arg, const etvk_port& port, const std::str
   }
   const Tensor& tensor = arg.toTensor();
   uint32_t dtype = 0;
-  if (!dtype_from_scalar_type(tensor.scalar_type(), &dtype) || !dtype_fits(dtype, port.dtype)) {
+  if (!dtype_from_scalar_type(tensor.scalar_type(), &dtype) || etvk_dtype_fits(dtype, port.dtype) == 0) {
     const std::string message = place + ": scalar type " +
                                 std::to_string(static_cast<int>(tensor.scalar_type())) +
                                 " where the program has dtype " + std::to_string(port.dtype);

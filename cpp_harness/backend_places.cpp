@@ -20,7 +20,7 @@ bool may_be(const EValue& arg, const etvk_port& port, bool exactly) {
   const Tensor& tensor = arg.toTensor();
   uint32_t dtype = 0;
   bool same = dtype_from_scalar_type(tensor.scalar_type(), &dtype) &&
-              dtype_fits(dtype, port.dtype) && static_cast<size_t>(tensor.dim()) == port.rank;
+              etvk_dtype_fits(dtype, port.dtype) != 0 && static_cast<size_t>(tensor.dim()) == port.rank;
   for (uint32_t i = 0; i < port.rank && same; ++i) {
     const uint32_t size = static_cast<uint32_t>(tensor.size(static_cast<ssize_t>(i)));
     same = exactly ? size == port.max_dims[i] : size <= port.max_dims[i];

@@ -14,24 +14,18 @@
 #include <vector>
 
 #include "backend.h"
-#include "c_api_fixture.h"
+#include "backend_fixture.h"
 
 namespace {
 
-using executorch::aten::ArrayRef;
 using executorch::extension::make_tensor_ptr;
 using executorch::runtime::BackendExecutionContext;
-using executorch::runtime::BackendInitContext;
 using executorch::runtime::BackendInterface;
-using executorch::runtime::BackendOption;
 using executorch::runtime::BackendOptionContext;
 using executorch::runtime::BackendOptions;
 using executorch::runtime::DelegateHandle;
 using executorch::runtime::Error;
 using executorch::runtime::EValue;
-using executorch::runtime::FreeableBuffer;
-using executorch::runtime::Result;
-using executorch::runtime::Span;
 
 std::string folder;
 std::atomic<int> failures{0};
@@ -43,34 +37,11 @@ void require(bool holds, const char* what) {
   }
 }
 
-class FixtureData final : public executorch::runtime::NamedDataMap {
- public:
-  Result<const executorch::runtime::TensorLayout> get_tensor_layout(
-      std::string_view) const override {
-    return Error::NotFound;
-  }
-  Result<FreeableBuffer> get_data(std::string_view key) const override {
-    const void* data = nullptr;
-    size_t size = 0;
-    void* token = nullptr;
-    Named named{folder.c_str(), NAMED_PRESENT, 0, 0};
-    if (fixture_named_get(&named, std::string(key).c_str(), &data, &size, &token) != 0) {
-      return Error::InvalidExternalData;
-    }
-    return FreeableBuffer(data, size, [](void*, void* at, size_t) { std::free(at); });
-  }
-  Error load_data_into(std::string_view, void*, size_t) const override { return Error::NotFound; }
-  Result<uint32_t> get_num_keys() const override { return Error::NotFound; }
-  Result<const char*> get_key(uint32_t) const override { return Error::NotFound; }
-};
-
 DelegateHandle* init(BackendInterface* backend) {
-  const FixtureData data;
-  const Bytes blob = fixture_bytes(folder.c_str(), "blob.bin");
-  FreeableBuffer processed(blob.data, blob.size, [](void*, void* at, size_t) { std::free(at); });
-  BackendInitContext context(nullptr, nullptr, "forward", &data, {});
-  auto result = backend->init(context, &processed, {});
-  require(result.ok(), "init");
+  const FixtureData data(folder);
+  bool freed = false;
+  auto result = fixture_init(backend, folder, {&data, {}, {}}, &freed);
+  require(result.ok() && freed && data.named.got == data.named.released, "init");
   return result.ok() ? result.get() : nullptr;
 }
 
@@ -85,12 +56,7 @@ void execute(BackendInterface* backend, DelegateHandle* handle, const Run& run) 
   EValue* args[] = {&in_value, &out_value};
   BackendExecutionContext context;
   require(backend->execute(context, handle, {args, 2}) == Error::Ok, "execute");
-  const auto* want = reinterpret_cast<const float*>(run.expected.data);
-  bool right = true;
-  for (size_t i = 0; i < output.size(); ++i) {
-    right = right && std::fabs(output[i] - want[i]) <= 1e-2f;
-  }
-  require(right, "the result");
+  require(fixture_wrong(output.data(), &run.expected) == 0, "the result");
 }
 
 void work(BackendInterface* backend, DelegateHandle* shared, const std::vector<Run>* runs,

@@ -6,15 +6,14 @@
 #include <executorch/runtime/platform/platform.h>
 #include <executorch/runtime/platform/runtime.h>
 
-#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "backend.h"
+#include "backend_fixture.h"
 #include "backend_places.h"
-#include "c_api_fixture.h"
 
 namespace {
 
@@ -34,7 +33,6 @@ using executorch::runtime::EValue;
 using executorch::runtime::FreeableBuffer;
 using executorch::runtime::Result;
 using executorch::runtime::Span;
-using executorch::runtime::TensorLayout;
 
 int failures = 0;
 std::string folder;
@@ -46,56 +44,13 @@ void check(bool holds, const char* what, int line) {
     ++failures;
   }
 }
+#undef CHECK  // here the rest is tried too
 #define CHECK(condition) check(condition, #condition, __LINE__)
 
-// A NamedDataMap over the fixture's files. Counts what is not given back.
-class FixtureData final : public executorch::runtime::NamedDataMap {
- public:
-  Result<const TensorLayout> get_tensor_layout(std::string_view) const override {
-    return Error::NotFound;
-  }
-  Result<FreeableBuffer> get_data(std::string_view key) const override {
-    const void* data = nullptr;
-    size_t size = 0;
-    void* token = nullptr;
-    if (absent || fixture_named_get(&named, std::string(key).c_str(), &data, &size, &token) != 0) {
-      return Error::InvalidExternalData;
-    }
-    return FreeableBuffer(
-        data, size, [](void* context, void* at, size_t) { fixture_named_release(context, at); },
-        &named);
-  }
-  Error load_data_into(std::string_view, void*, size_t) const override { return Error::NotFound; }
-  Result<uint32_t> get_num_keys() const override { return Error::NotFound; }
-  Result<const char*> get_key(uint32_t) const override { return Error::NotFound; }
-
-  bool absent = false;
-  mutable Named named{folder.c_str(), NAMED_PRESENT, 0, 0};
-};
-
-struct InitRequest {
-  const FixtureData* data = nullptr;
-  std::vector<CompileSpec> specs;
-  std::vector<BackendOption> options;
-};
-
-// init as Method calls it; `freed` tells whether the delegate's data was given back.
 Result<DelegateHandle*> init(BackendInterface* backend, const InitRequest& request,
                              bool* freed = nullptr) {
-  static bool was_freed;
-  was_freed = false;
-  const Bytes blob = fixture_bytes(folder.c_str(), "blob.bin");
-  FreeableBuffer processed(blob.data, blob.size, [](void*, void* at, size_t) {
-    std::free(at);
-    was_freed = true;
-  });
-  BackendInitContext context(nullptr, nullptr, "forward", request.data,
-                             {request.options.data(), request.options.size()});
-  auto result = backend->init(context, &processed, {request.specs.data(), request.specs.size()});
-  if (freed != nullptr) {
-    *freed = was_freed;
-  }
-  return result;
+  bool ignored = false;
+  return fixture_init(backend, folder, request, freed == nullptr ? &ignored : freed);
 }
 
 Error execute(BackendInterface* backend, DelegateHandle* handle, std::vector<EValue*> args) {
@@ -135,11 +90,11 @@ int test_name_taken() {
 }
 
 void test_init_errors(BackendInterface* backend) {
-  FixtureData data;
+  FixtureData data(folder);
   bool freed = false;
   {
-    FixtureData absent;
-    absent.absent = true;
+    FixtureData absent(folder);
+    absent.named.mode = NAMED_ABSENT;
     CHECK(init(backend, {&absent, {}, {}}, &freed).error() == Error::InvalidExternalData);
     CHECK(freed && etvk_backend_last_error()[0] != '\0');
     CHECK(init(backend, {nullptr, {}, {}}, &freed).error() == Error::NotFound && freed);
@@ -186,7 +141,7 @@ void test_options(BackendInterface* backend) {
   CHECK(backend->get_option(context, unknown_view) == Error::NotFound);
 
   // The default holds for a later init, and an option of that init overrides it.
-  FixtureData data;
+  FixtureData data(folder);
   for (const uint64_t budget : {uint64_t{1} << 20, uint64_t{2} << 20}) {
     InitRequest request{&data, {}, {}};
     if (budget != 1 << 20) {
@@ -205,7 +160,7 @@ void test_options(BackendInterface* backend) {
 
 // Every type of option value, as runtime specs; a wrong value is an error and loads nothing.
 void test_option_values(BackendInterface* backend) {
-  FixtureData data;
+  FixtureData data(folder);
   BackendOption flag = option("warm_up", "");
   flag.value = true;
   BackendOption number = option("keep_device", "");
@@ -236,7 +191,7 @@ void count_line(et_timestamp_t, et_pal_log_level_t, const char*, const char*, si
 void test_log(BackendInterface* backend) {
   using executorch::runtime::PalImpl;
   CHECK(executorch::runtime::register_pal(PalImpl::create(count_line, __FILE__)));
-  FixtureData data;
+  FixtureData data(folder);
   for (const char* level : {"off", "info", "off"}) {
     const int before = log_lines;
     auto handle = init(backend, {&data, {}, {option("log", level)}});
@@ -265,25 +220,10 @@ std::vector<int> sizes_of(const Shape& shape) {
   return {shape.dims, shape.dims + shape.rank};
 }
 
-bool close(const float* got, const float* want, size_t count) {
-  float largest = 0;
-  for (size_t i = 0; i < count; ++i) {
-    largest = std::fmax(largest, std::fabs(want[i]));
-  }
-  for (size_t i = 0; i < count; ++i) {
-    if (!(std::fabs(got[i] - want[i]) <= 1e-4f * largest + 1e-3f * std::fabs(want[i]))) {
-      return false;
-    }
-  }
-  return true;
-}
-
 // The output tensor starts at its upper bound, as memory planning leaves it.
 void test_run(BackendInterface* backend, DelegateHandle* handle, int index, const Shape& bound) {
   Run run = fixture_run(folder.c_str(), index);
   auto* data = reinterpret_cast<float*>(run.input.data);
-  const auto* want = reinterpret_cast<const float*>(run.expected.data);
-  const size_t count = run.expected.size / sizeof(float);
   std::vector<float> output(size_t{bound.dims[1]} * bound.dims[2] * bound.dims[3]);
   auto in = make_tensor_ptr(sizes_of(run.in_shape), data);
   auto out = make_tensor_ptr(sizes_of(bound), output.data());
@@ -292,7 +232,7 @@ void test_run(BackendInterface* backend, DelegateHandle* handle, int index, cons
   CHECK(execute(backend, handle, {&in_value, &out_value}) == Error::Ok);
   const auto sizes = out_value.toTensor().sizes();
   CHECK(std::vector<int>(sizes.begin(), sizes.end()) == sizes_of(run.out_shape));
-  CHECK(close(output.data(), want, count));
+  CHECK(fixture_wrong(output.data(), &run.expected) == 0);
 
   // The same with channels-last memory on both sides.
   auto in_nhwc = channels_last(data, run.in_shape);
@@ -302,8 +242,10 @@ void test_run(BackendInterface* backend, DelegateHandle* handle, int index, cons
   EValue in_last_value(*in_last);
   EValue out_last_value(*out_last);
   CHECK(execute(backend, handle, {&in_last_value, &out_last_value}) == Error::Ok);
-  const auto want_nhwc = channels_last(want, run.out_shape);
-  CHECK(close(out_nhwc.data(), want_nhwc.data(), count));
+  auto want_nhwc =
+      channels_last(reinterpret_cast<const float*>(run.expected.data), run.out_shape);
+  const Bytes expected{reinterpret_cast<unsigned char*>(want_nhwc.data()), run.expected.size};
+  CHECK(fixture_wrong(out_nhwc.data(), &expected) == 0);
   fixture_run_free(&run);
 }
 
@@ -388,7 +330,7 @@ int test_all() {
     return failures;
   }
   test_init_errors(backend);
-  FixtureData data;
+  FixtureData data(folder);
   char bytes[8] = {};
   bool freed = false;
   auto handle = init(
@@ -418,9 +360,6 @@ int test_all() {
 }
 
 }  // namespace
-
-// See c_api_test.c.
-extern "C" int dlclose(void*) noexcept { return 0; }
 
 int main(int argc, char** argv) {
   executorch::runtime::runtime_init();

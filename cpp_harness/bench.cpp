@@ -18,6 +18,7 @@
 #include "bench_measure.h"
 #include "bench_table.h"
 #include "runner_backend.h"
+#include "runner_flags.h"
 #include "runner_tensor.h"
 
 namespace etvk_run {
@@ -44,10 +45,6 @@ this one. host: the runtime's execute, profile off; host/ is over ExecuTorch's o
 is over the largest expected value. Exit status 1 when a case fails or is off its tolerance.
 )";
 
-class UsageError : public std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
 struct Arguments {
   std::vector<std::string> folders, only, budgets;
   std::string peers, json;
@@ -56,47 +53,27 @@ struct Arguments {
   bool driver_cache = false;
 };
 
-double number(const std::string& flag, const std::string& text) {
-  char* end = nullptr;
-  const double value = std::strtod(text.c_str(), &end);
-  if (text.empty() || *end != '\0' || !(value >= 0)) {
-    throw UsageError(flag + " " + text + ": not a number of at least 0");
-  }
-  return value;
-}
-
 Arguments parse_arguments(int argc, char** argv) {
   Arguments arguments;
-  int at = 1;
-  const auto value = [&](const std::string& flag) -> std::string {
-    if (at + 1 >= argc) {
-      throw UsageError(flag + " needs a value");
-    }
-    return argv[++at];
-  };
-  for (; at < argc; ++at) {
-    const std::string flag = argv[at];
+  Flags flags(argc, argv);
+  while (flags.next()) {
+    const std::string flag = flags.flag();
     if (flag == "--peers") {
-      arguments.peers = value(flag);
+      arguments.peers = flags.value();
     } else if (flag == "--json") {
-      arguments.json = value(flag);
+      arguments.json = flags.value();
     } else if (flag == "--only") {
-      arguments.only.push_back(value(flag));
+      arguments.only.push_back(flags.value());
     } else if (flag == "--budget") {
-      arguments.budgets.push_back(value(flag));
+      arguments.budgets.push_back(flags.value());
     } else if (flag == "--option") {
-      const std::string option = value(flag);
-      const size_t equals = option.find('=');
-      if (equals == std::string::npos || equals == 0) {
-        throw UsageError("--option " + option + ": not of the form KEY=VALUE");
-      }
-      arguments.settings.options.emplace_back(option.substr(0, equals), option.substr(equals + 1));
+      arguments.settings.options.push_back(flags.option());
     } else if (flag == "--repeat") {
-      arguments.settings.repeat = std::max(3, static_cast<int>(number(flag, value(flag))));
+      arguments.settings.repeat = std::max(3, static_cast<int>(flags.number()));
     } else if (flag == "--seconds") {
-      arguments.settings.most_ms = 1e3 * number(flag, value(flag));
+      arguments.settings.most_ms = 1e3 * flags.number();
     } else if (flag == "--warm") {
-      arguments.settings.warm_ms = number(flag, value(flag));
+      arguments.settings.warm_ms = flags.number();
     } else if (flag == "--loads") {
       arguments.loads = true;
     } else if (flag == "--driver-cache") {

@@ -1,7 +1,6 @@
 #include "c_api_fixture.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#include <math.h>
 #include <string.h>
 
 static int read_path(const char *path, Bytes *bytes) {
@@ -73,6 +72,66 @@ Run fixture_run(const char *folder, int index) {
 void fixture_run_free(Run *run) {
   free(run->input.data);
   free(run->expected.data);
+}
+
+void fixture_check_status(etvk_status got, etvk_status wanted, const char *what, const char *file,
+                          int line) {
+  if (got != wanted) {
+    fprintf(stderr, "%s:%d: %s: it is %s; last error: %s\n", file, line, what,
+            etvk_status_name(got), etvk_last_error());
+    _Exit(1);
+  }
+  if (got != ETVK_STATUS_OK && etvk_last_error()[0] == '\0') {
+    fprintf(stderr, "%s:%d: %s: without a message\n", file, line, what);
+    _Exit(1);
+  }
+}
+
+etvk_tensor fixture_tensor(void *data, size_t size_bytes, const Shape *shape) {
+  etvk_tensor tensor;
+  memset(&tensor, 0, sizeof(tensor));
+  tensor.data = data;
+  tensor.size_bytes = size_bytes;
+  tensor.dtype = ETVK_DTYPE_FLOAT32;
+  tensor.rank = shape->rank;
+  memcpy(tensor.dims, shape->dims, sizeof(tensor.dims));
+  return tensor;
+}
+
+etvk_input_shape fixture_input_shape(const Shape *shape) {
+  etvk_input_shape result;
+  memset(&result, 0, sizeof(result));
+  result.rank = shape->rank;
+  memcpy(result.dims, shape->dims, sizeof(result.dims));
+  return result;
+}
+
+etvk_create_info fixture_create_info(Bytes blob, Named *named) {
+  etvk_create_info info;
+  memset(&info, 0, sizeof(info));
+  info.struct_size = (uint32_t)sizeof(info);
+  info.blob = blob.data;
+  info.blob_size_bytes = blob.size;
+  info.named_data_get = fixture_named_get;
+  info.named_data_release = fixture_named_release;
+  info.named_data_context = named;
+  return info;
+}
+
+size_t fixture_wrong(const float *got, const Bytes *expected) {
+  const float *want = (const float *)(const void *)expected->data;
+  const size_t count = expected->size / sizeof(float);
+  float largest = 0;
+  size_t wrong = 0;
+  size_t i;
+  for (i = 0; i < count; ++i) {
+    largest = fabsf(want[i]) > largest ? fabsf(want[i]) : largest;
+  }
+  for (i = 0; i < count; ++i) {
+    /* The negation also counts NaN. */
+    wrong += !(fabsf(got[i] - want[i]) <= 1e-4f * largest + 1e-3f * fabsf(want[i]));
+  }
+  return wrong;
 }
 
 int32_t fixture_named_get(void *context, const char *key, const void **data, size_t *size_bytes,

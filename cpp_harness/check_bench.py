@@ -9,19 +9,11 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 import xml.dom.minidom
 
+from checking import require, run_checks
+
 LAYERS = ("op_small_conv3x3_64__fp32", "op_small_conv1x1_c130__fp32")
-
-
-class Failure(Exception):
-    pass
-
-
-def require(condition, message):
-    if not condition:
-        raise Failure(message)
 
 
 def run(folder, *arguments):
@@ -101,19 +93,15 @@ def main():
     parser.add_argument("models", help="the folder that has the cases")
     arguments = parser.parse_args()
     cases = [pathlib.Path(arguments.models).resolve() / name for name in LAYERS]
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
+
+    def checks(folder):
         shutil.copy(arguments.bench, folder / "etvk_bench")
         os.chmod(folder / "etvk_bench", 0o755)
-        try:
-            check_rows(folder, cases)
-            check_wrong(folder, cases[0])
-            check_plot(folder, cases[0], arguments.plot)
-        except Failure as failure:
-            print(f"FAILED: {failure}")
-            return 1
-    return 0
+        check_rows(folder, cases)
+        check_wrong(folder, cases[0])
+        check_plot(folder, cases[0], arguments.plot)
+    run_checks(checks)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""The option pipeline_cache, a process per load: what is written and when, and that files which are
-cut off, damaged, foreign or no files are told in the log, never obeyed, and replaced. Results are
-compared with what is expected in every run. The allocation layer sees that nothing leaks."""
+"""The option pipeline_cache, a process per load: what is written and when, that caches which are cut
+off, damaged or foreign are told in the log, never obeyed, and replaced, and that nothing else is ever
+touched. Results are compared with what is expected in every run. The allocation layer sees that
+nothing leaks."""
 import argparse
 import os
 import pathlib
+import resource
+import stat
 import subprocess
-import sys
-import tempfile
 
-from check_memory import Bench, Failure, require, require_balanced
+from check_memory import Bench
+from checking import require, require_balanced, run_checks
 
 
 class Cached:
@@ -17,14 +19,22 @@ class Cached:
         self.bench = Bench(runner, layers, case, folder)
         self.path = path
 
-    def load(self, path=None, environment=None):
+    def load(self, path=None, environment=None, file_limit_bytes=None):
         """What the library logged."""
         path = path or self.path
-        process, seen = self.bench.run(
-            ["--option", f"pipeline_cache={path}", "--expect", str(self.bench.expected)],
-            dict(environment or {}, ETVK_LOG="warn"))
-        require(process.returncode == 0, f"{path}: {process.stdout[-500:]}{process.stderr[-2000:]}")
-        require_balanced(seen, f"{path}")
+        arguments = ["--option", f"pipeline_cache={path}", "--expect", str(self.bench.expected)]
+        environment = dict(environment or {}, ETVK_LOG="warn")
+        if file_limit_bytes is None:
+            process, seen = self.bench.run(arguments, environment)
+            require_balanced(seen, f"{path}")
+        else:
+            # Without the layer, whose report is a file.
+            process = subprocess.run(
+                [*self.bench.command, *arguments], env=dict(os.environ, **environment), check=False,
+                capture_output=True, text=True,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit_bytes,) * 2))
+        require(process.returncode == 0,
+                f"{path}: {process.returncode} {process.stdout[-500:]}{process.stderr[-2000:]}")
         return "\n".join(line for line in process.stderr.splitlines() if "pipeline cache" in line)
 
 
@@ -47,32 +57,60 @@ def check_writes(small, large, path):
 
 
 def damaged(good):
-    yield "empty", b""
     yield "cut to its half", good[:len(good) // 2]
     yield "one byte short", good[:-1]
     yield "one byte long", good + b"\0"
     yield "a bit of the header", good[:20] + bytes([good[20] ^ 1]) + good[21:]
     yield "a bit of the data", good[:-3] + bytes([good[-3] ^ 16]) + good[-2:]
-    yield "zeros", bytes(len(good))
-    yield "text", b"not a cache\n" * 100
-    yield "the driver's own bytes alone", good[64:]
+    yield "another version", good[:6] + b"9" + good[7:]
 
 
 def check_damage(small, path):
     good = path.read_bytes()
-    count = 0
-    for what, content in damaged(good):
+    path.chmod(0o640)
+    for count, (what, content) in enumerate(damaged(good), 2):
         path.write_bytes(content)
         require("ignored" in small.load(), f"{what}: nothing was logged")
         require(small.load() == "", f"{what}: the file was not replaced")
-        count += 1
-    with open(path, "wb") as file:
+    with open(path, "r+b") as file:
         file.truncate((64 << 20) + 1)
     require("too large" in small.load() and small.load() == "", "a file that is too large")
-    path.unlink()
+    require(path.stat().st_mode & 0o7777 == 0o640, f"the mode became {path.stat().st_mode:o}")
+    print(f"{count} caches that are of no use: ignored, told, replaced, their mode kept")
+
+
+def foreign(folder, good):
+    """Makes what is no cache of ours; a name, what says that it is still the same, and the reason."""
+    for name, content in (("empty", b""), ("zeros", bytes(len(good))), ("text", b"my notes\n" * 100),
+                          ("driver", good[64:])):
+        path = folder / name
+        path.write_bytes(content)
+        yield path, path.read_bytes, "no pipeline cache"
+    path = folder / "pipe"
     os.mkfifo(path)
-    require("no regular file" in small.load() and path.is_file(), "a pipe was not replaced")
-    print(f"{count + 2} files that are of no use: ignored, told, replaced")
+    yield path, path.is_fifo, "no regular file"
+    path = folder / "link"
+    path.symlink_to(folder / "cache")
+    yield path, lambda: os.readlink(path), "symbolic link"
+    path = folder / "dangling"
+    path.symlink_to(folder / "none")
+    yield path, lambda: os.readlink(path), "symbolic link"
+    for name in ("/dev/null", "/proc/version"):
+        path = pathlib.Path(name)
+        yield path, lambda path=path: (stat.S_IFMT(path.stat().st_mode), path.stat().st_rdev), ""
+
+
+def check_foreign(small, folder):
+    good = (folder / "cache").read_bytes()
+    for count, (path, state, why) in enumerate(foreign(folder, good), 1):
+        before = state()
+        said = small.load(path)
+        require("not written" in said and why in said, f"{path}: {said!r}")
+        require(state() == before, f"{path} was changed")
+        if path.parent == folder:
+            path.unlink()
+    require((folder / "cache").read_bytes() == good, "the cache behind a link was changed")
+    print(f"{count} things that are no caches: told and left alone")
 
 
 def check_places(small, folder):
@@ -80,6 +118,9 @@ def check_places(small, folder):
                         (folder, "a folder")):
         require("not written" in small.load(place), f"{what}: nothing was logged")
     require(not (folder / "none").exists() and folder.is_dir(), "a folder was made or lost")
+    path = folder / "limited"
+    said = small.load(path, file_limit_bytes=1000)
+    require("limit of a file's size" in said and not path.exists(), f"a limit of files: {said!r}")
     print("where nothing can be written the log tells, and programs run")
 
 
@@ -98,24 +139,22 @@ def main():
     parser.add_argument("--runner", default="build/etvk_run")
     parser.add_argument("--layers", default="build/layers")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name) / "caches"
+
+    def checks(work):
+        folder = work / "caches"
         folder.mkdir()
         path = folder / "cache"
-        small, large = (Cached(arguments.runner, arguments.layers, case, name, path)
+        small, large = (Cached(arguments.runner, arguments.layers, case, work, path)
                         for case in (arguments.small, arguments.large))
-        try:
-            check_writes(small, large, path)
-            check_damage(small, path)
-            check_places(small, folder)
-            check_driver(small)
-            left = [entry.name for entry in folder.iterdir()]
-            require(left == ["cache"], f"files are left: {left}")
-        except Failure as failure:
-            print(f"FAILED {failure}")
-            return 1
-    return 0
+        check_writes(small, large, path)
+        check_damage(small, path)
+        check_foreign(small, folder)
+        check_places(small, folder)
+        check_driver(small)
+        left = [entry.name for entry in folder.iterdir()]
+        require(left == ["cache"], f"files are left: {left}")
+    run_checks(checks)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,54 +10,34 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
-import tempfile
+
+from checking import require, require_balanced, run_checks, run_layered
 
 WORKSPACE = "etvk workspace"
 MIB = 1 << 20
 
 
-class Failure(Exception):
-    pass
-
-
-def require(condition, message):
-    if not condition:
-        raise Failure(message)
-
-
 class Bench:
     def __init__(self, runner, layers, case, folder):
         self.runner = str(pathlib.Path(runner).resolve())
-        self.layers = str(pathlib.Path(layers).resolve())
+        self.layers = layers
         self.case = pathlib.Path(case)
-        self.folder = pathlib.Path(folder)
+        self.folder = folder
         manifest = json.loads((self.case / "manifest.json").read_text())
         run = manifest["runs"][0]
         self.model = self.case / manifest["pte"]
-        self.input = self.case / run["inputs"][0]["file"]
+        source = self.case / run["inputs"][0]["file"]
         self.expected = self.case / run["outputs"][0]["file"]
+        self.command = [self.runner, str(self.model), "--input", str(source), "--repeat", "0",
+                        "--json"]
 
     def run(self, arguments=(), environment=None):
         """The finished process and what the layer saw."""
-        report = self.folder / "layer.json"
-        report.unlink(missing_ok=True)
-        # The layer folder is added to the system's, not put in its place.
-        variables = dict(os.environ, VK_ADD_LAYER_PATH=self.layers,
-                         VK_INSTANCE_LAYERS="VK_LAYER_ETVK_allocations",
-                         ETVK_LAYER_REPORT=str(report), **(environment or {}))
-        command = [self.runner, str(self.model), "--input", str(self.input), "--repeat", "0",
-                   "--json", *arguments]
-        process = subprocess.run(command, env=variables, capture_output=True, text=True,
-                                 check=False)
+        process, seen = run_layered([*self.command, *arguments], self.layers, self.folder,
+                                    environment)
         require(process.returncode in (0, 1),
                 f"status {process.returncode} of {arguments} {environment}\n{process.stderr[-3000:]}")
-        require(report.is_file(), f"the layer was not loaded\n{process.stderr[-3000:]}")
-        return process, json.loads(report.read_text())
-
-
-# The instance outlives the last delegate (src/shell/vk/instance.rs says why); it holds no device memory.
-STAYS = ("Instance", "DebugUtilsMessengerEXT")
+        return process, seen
 
 
 def workspace_peak_bytes(seen):
@@ -74,15 +54,6 @@ def workspace_peak_bytes(seen):
         live += change
         peak = max(peak, live)
     return peak
-
-
-def require_balanced(seen, when):
-    require(seen["live_bytes"] == 0, f"{when}: {seen['live_bytes']} bytes live at the end")
-    for kind, count in seen["objects"].items():
-        if kind in STAYS:
-            continue
-        require(count["created"] == count["destroyed"],
-                f"{when}: {kind}: {count['created']} created, {count['destroyed']} destroyed")
 
 
 def check_budgets(bench):
@@ -199,19 +170,16 @@ def main():
     parser.add_argument("--runner", default="build/etvk_run")
     parser.add_argument("--layers", default="build/layers")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+
+    def checks(folder):
         bench = Bench(arguments.runner, arguments.layers, arguments.case, folder)
-        try:
-            check_budgets(bench)
-            check_storages(bench)
-            check_limit(bench)
-            check_wrong_options(bench)
-            check_sharing(Bench(arguments.runner, arguments.layers, arguments.split_case, folder))
-        except Failure as failure:
-            print(f"FAILED {failure}")
-            return 1
-    return 0
+        check_budgets(bench)
+        check_storages(bench)
+        check_limit(bench)
+        check_wrong_options(bench)
+        check_sharing(Bench(arguments.runner, arguments.layers, arguments.split_case, folder))
+    run_checks(checks)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -19,30 +18,6 @@ void resolve(void* library, const char* name, Function* function) {
   void* symbol = dlsym(library, name);
   require(symbol != nullptr, std::string("the layer does not export ") + name);
   *function = reinterpret_cast<Function>(symbol);
-}
-
-etvk_tensor tensor(void* data, size_t size, const Shape& shape) {
-  etvk_tensor result{};
-  result.data = data;
-  result.size_bytes = size;
-  result.dtype = ETVK_DTYPE_FLOAT32;
-  result.rank = shape.rank;
-  std::copy_n(shape.dims, shape.rank, result.dims);
-  return result;
-}
-
-// What the manifest of the program asks for; the negation also refuses NaN.
-bool close(const std::vector<float>& got, const float* want) {
-  float largest = 0;
-  for (size_t i = 0; i < got.size(); ++i) {
-    largest = std::max(largest, std::fabs(want[i]));
-  }
-  for (size_t i = 0; i < got.size(); ++i) {
-    if (!(std::fabs(got[i] - want[i]) <= 1e-4f * largest + 1e-3f * std::fabs(want[i]))) {
-      return false;
-    }
-  }
-  return true;
 }
 
 bool same_port(const etvk_port& a, const etvk_port& b) {
@@ -124,15 +99,9 @@ etvk_status Scenario::create(const Config& config, etvk_delegate** delegate) con
     options.push_back({option.first.c_str(), option.second.c_str()});
   }
   Named named{folder_.c_str(), NAMED_PRESENT, 0, 0};
-  etvk_create_info info{};
-  info.struct_size = sizeof(info);
+  etvk_create_info info = fixture_create_info(blob_, &named);
   info.options = options.data();
   info.option_count = static_cast<uint32_t>(options.size());
-  info.blob = blob_.data;
-  info.blob_size_bytes = blob_.size;
-  info.named_data_get = fixture_named_get;
-  info.named_data_release = fixture_named_release;
-  info.named_data_context = &named;
   auto* const untouched = reinterpret_cast<etvk_delegate*>(&info);
   *delegate = untouched;
   const etvk_status status = noted(etvk_delegate_create(&info, delegate));
@@ -142,9 +111,7 @@ etvk_status Scenario::create(const Config& config, etvk_delegate** delegate) con
 }
 
 etvk_status Scenario::resize(etvk_delegate* delegate, size_t run) const {
-  etvk_input_shape shape{};
-  shape.rank = runs_[run].in_shape.rank;
-  std::copy_n(runs_[run].in_shape.dims, shape.rank, shape.dims);
+  const etvk_input_shape shape = fixture_input_shape(&runs_[run].in_shape);
   const etvk_port before = output_port(delegate);
   const etvk_status status = noted(etvk_delegate_resize(delegate, &shape, 1));
   require(status == ETVK_STATUS_OK || same_port(before, output_port(delegate)),
@@ -156,11 +123,11 @@ etvk_status Scenario::execute(etvk_delegate* delegate, size_t run) const {
   const Run& data = runs_[run];
   std::vector<float> output(data.expected.size / sizeof(float));
   std::memset(output.data(), kUntouched, data.expected.size);
-  const etvk_tensor in = tensor(data.input.data, data.input.size, data.in_shape);
-  const etvk_tensor out = tensor(output.data(), data.expected.size, data.out_shape);
+  const etvk_tensor in = fixture_tensor(data.input.data, data.input.size, &data.in_shape);
+  const etvk_tensor out = fixture_tensor(output.data(), data.expected.size, &data.out_shape);
   const etvk_status status = noted(etvk_delegate_execute(delegate, &in, 1, &out, 1));
   if (status == ETVK_STATUS_OK) {
-    require(close(output, reinterpret_cast<const float*>(data.expected.data)), "a wrong result");
+    require(fixture_wrong(output.data(), &data.expected) == 0, "a wrong result");
   } else {
     const auto* bytes = reinterpret_cast<const unsigned char*>(output.data());
     require(std::all_of(bytes, bytes + data.expected.size,

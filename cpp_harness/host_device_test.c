@@ -2,8 +2,6 @@
  * Under the validation layer, which tells of unlocked queues and of what is left on the device. */
 #include <dlfcn.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <vulkan/vulkan.h>
 
@@ -14,24 +12,8 @@ static Bytes blob;
 static Run run;
 static unsigned messages; /* of the validation layer */
 
-#define CHECK(condition)                                                                   \
-  do {                                                                                     \
-    if (!(condition)) {                                                                    \
-      fprintf(stderr, "%s:%d: %s is false; last error: %s\n", __FILE__, __LINE__, #condition, \
-              etvk_last_error());                                                          \
-      exit(1);                                                                             \
-    }                                                                                      \
-  } while (0)
-
 /* A Vulkan function by its name. */
 #define LOAD(name) PFN_##name name = (PFN_##name)get(host->instance, #name)
-
-/* See c_api_test.c. */
-int dlclose(void *handle);
-int dlclose(void *handle) {
-  (void)handle;
-  return 0;
-}
 
 typedef struct Host {
   VkInstance instance;
@@ -126,17 +108,33 @@ static void close_host(Host *host) {
   pthread_mutex_destroy(&host->mutex);
 }
 
-static void lock_queue(void *context) {
-  Host *host = (Host *)context;
+/* For the host's own use. */
+static void hold_queue(Host *host) {
   CHECK(pthread_mutex_lock(&host->mutex) == 0);
   ++host->locked;
 }
 
-static void unlock_queue(void *context) {
-  Host *host = (Host *)context;
+static void release_queue(Host *host) {
   ++host->unlocked;
   CHECK(host->locked == host->unlocked);
   CHECK(pthread_mutex_unlock(&host->mutex) == 0);
+}
+
+/* Inside of both the library must not be called, and says so. */
+static void call_back(void) {
+  etvk_process_memory memory;
+  CHECK(etvk_memory_of_process(&memory) == ETVK_STATUS_INVALID_ARGUMENT);
+  CHECK(strstr(etvk_last_error(), "callback") != NULL);
+}
+
+static void lock_queue(void *context) {
+  hold_queue((Host *)context);
+  call_back();
+}
+
+static void unlock_queue(void *context) {
+  call_back();
+  release_queue((Host *)context);
 }
 
 static etvk_host_device info_of(Host *host) {
@@ -159,11 +157,10 @@ static etvk_host_device info_of(Host *host) {
 
 static etvk_status create(const char *host_device, const char *index, etvk_delegate **out) {
   Named named = {NULL, NAMED_PRESENT, 0, 0};
-  etvk_create_info info;
+  etvk_create_info info = fixture_create_info(blob, &named);
   etvk_option options[2];
   uint32_t count = 0;
   named.folder = folder;
-  memset(&info, 0, sizeof(info));
   if (host_device != NULL) {
     options[count].key = "host_device";
     options[count++].value = host_device;
@@ -172,44 +169,19 @@ static etvk_status create(const char *host_device, const char *index, etvk_deleg
     options[count].key = "device_index";
     options[count++].value = index;
   }
-  info.struct_size = sizeof(info);
   info.options = options;
   info.option_count = count;
-  info.blob = blob.data;
-  info.blob_size_bytes = blob.size;
-  info.named_data_get = fixture_named_get;
-  info.named_data_release = fixture_named_release;
-  info.named_data_context = &named;
   return etvk_delegate_create(&info, out);
-}
-
-static etvk_tensor tensor_of(const Shape *shape, void *data, size_t size) {
-  etvk_tensor tensor;
-  memset(&tensor, 0, sizeof(tensor));
-  tensor.data = data;
-  tensor.size_bytes = size;
-  tensor.dtype = ETVK_DTYPE_FLOAT32;
-  tensor.rank = shape->rank;
-  memcpy(tensor.dims, shape->dims, sizeof(tensor.dims));
-  return tensor;
 }
 
 static void check_run(etvk_delegate *delegate) {
   float *output = (float *)malloc(run.expected.size);
-  const float *want = (const float *)(const void *)run.expected.data;
-  const etvk_tensor in = tensor_of(&run.in_shape, run.input.data, run.input.size);
-  const etvk_tensor out = tensor_of(&run.out_shape, output, run.expected.size);
-  etvk_input_shape shape;
-  size_t i;
-  memset(&shape, 0, sizeof(shape));
-  shape.rank = run.in_shape.rank;
-  memcpy(shape.dims, run.in_shape.dims, sizeof(shape.dims));
+  const etvk_tensor in = fixture_tensor(run.input.data, run.input.size, &run.in_shape);
+  const etvk_tensor out = fixture_tensor(output, run.expected.size, &run.out_shape);
+  const etvk_input_shape shape = fixture_input_shape(&run.in_shape);
   CHECK(etvk_delegate_resize(delegate, &shape, 1) == ETVK_STATUS_OK);
   CHECK(etvk_delegate_execute(delegate, &in, 1, &out, 1) == ETVK_STATUS_OK);
-  for (i = 0; i < run.expected.size / sizeof(float); ++i) {
-    const float off = output[i] > want[i] ? output[i] - want[i] : want[i] - output[i];
-    CHECK(off <= 1e-4f + 1e-4f * (want[i] < 0 ? -want[i] : want[i]));
-  }
+  CHECK(fixture_wrong(output, &run.expected) == 0);
   free(output);
 }
 
@@ -219,10 +191,10 @@ static void *submit(void *context) {
   LOAD(vkQueueSubmit);
   int stop = 0;
   while (!stop) {
-    lock_queue(host);
+    hold_queue(host);
     CHECK(vkQueueSubmit(host->queue, 0, NULL, VK_NULL_HANDLE) == VK_SUCCESS);
     stop = host->stop;
-    unlock_queue(host);
+    release_queue(host);
   }
   return NULL;
 }
@@ -288,9 +260,9 @@ int main(int argc, char **argv) {
     check_run(own);
     check_run(second);
   }
-  lock_queue(&host);
+  hold_queue(&host);
   host.stop = 1;
-  unlock_queue(&host);
+  release_queue(&host);
   CHECK(pthread_join(thread, NULL) == 0);
   etvk_delegate_destroy(second);
   CHECK(etvk_host_device_remove(id) == ETVK_STATUS_INVALID_ARGUMENT);

@@ -1,8 +1,6 @@
 /* What belongs to the whole process, over the C ABI: process_test FIXTURE_DIR (extract_blob.py).
  * Device memory before, during and after; the limit of it; the device that stays; the log; when Vulkan
  * is loaded; GPU times. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "c_api_fixture.h"
@@ -10,36 +8,13 @@
 static const char *folder;
 static Bytes blob;
 
-#define CHECK(condition)                                                                   \
-  do {                                                                                     \
-    if (!(condition)) {                                                                    \
-      fprintf(stderr, "%s:%d: %s is false; last error: %s\n", __FILE__, __LINE__, #condition, \
-              etvk_last_error());                                                          \
-      exit(1);                                                                             \
-    }                                                                                      \
-  } while (0)
-
-/* See c_api_test.c. */
-int dlclose(void *handle);
-int dlclose(void *handle) {
-  (void)handle;
-  return 0;
-}
-
 static etvk_status create(const etvk_option *options, uint32_t count, etvk_delegate **out) {
   Named named = {NULL, NAMED_PRESENT, 0, 0};
-  etvk_create_info info;
+  etvk_create_info info = fixture_create_info(blob, &named);
   etvk_status status;
   named.folder = folder;
-  memset(&info, 0, sizeof(info));
-  info.struct_size = sizeof(info);
   info.options = options;
   info.option_count = count;
-  info.blob = blob.data;
-  info.blob_size_bytes = blob.size;
-  info.named_data_get = fixture_named_get;
-  info.named_data_release = fixture_named_release;
-  info.named_data_context = &named;
   status = etvk_delegate_create(&info, out);
   CHECK(named.got == named.released);
   return status;
@@ -62,30 +37,13 @@ static void check_empty(void) {
 
 static void check_run(etvk_delegate *delegate) {
   Run run = fixture_run(folder, 0);
-  etvk_input_shape shape;
-  etvk_tensor in, out;
   float *output = (float *)malloc(run.expected.size);
-  const float *want = (const float *)(const void *)run.expected.data;
-  size_t i;
-  memset(&shape, 0, sizeof(shape));
-  memset(&in, 0, sizeof(in));
-  memset(&out, 0, sizeof(out));
-  shape.rank = run.in_shape.rank;
-  memcpy(shape.dims, run.in_shape.dims, sizeof(shape.dims));
-  in.data = run.input.data;
-  in.size_bytes = run.input.size;
-  in.dtype = out.dtype = ETVK_DTYPE_FLOAT32;
-  in.rank = run.in_shape.rank;
-  memcpy(in.dims, run.in_shape.dims, sizeof(in.dims));
-  out.data = output;
-  out.size_bytes = run.expected.size;
-  out.rank = run.out_shape.rank;
-  memcpy(out.dims, run.out_shape.dims, sizeof(out.dims));
+  const etvk_input_shape shape = fixture_input_shape(&run.in_shape);
+  const etvk_tensor in = fixture_tensor(run.input.data, run.input.size, &run.in_shape);
+  const etvk_tensor out = fixture_tensor(output, run.expected.size, &run.out_shape);
   CHECK(etvk_delegate_resize(delegate, &shape, 1) == ETVK_STATUS_OK);
   CHECK(etvk_delegate_execute(delegate, &in, 1, &out, 1) == ETVK_STATUS_OK);
-  for (i = 0; i < run.expected.size / sizeof(float); ++i) {
-    CHECK(output[i] - want[i] < 1e-2f && want[i] - output[i] < 1e-2f);
-  }
+  CHECK(fixture_wrong(output, &run.expected) == 0);
   free(output);
   fixture_run_free(&run);
 }

@@ -9,8 +9,6 @@
 #include "c_api_fixture.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define MAX_SIDE 512 /* of a program's bound */
@@ -36,14 +34,7 @@ static uint32_t side(uint64_t *state, uint32_t most, uint32_t round) {
 
 static etvk_delegate *create(void) {
   etvk_delegate *delegate = NULL;
-  etvk_create_info info;
-  memset(&info, 0, sizeof(info));
-  info.struct_size = (uint32_t)sizeof(info);
-  info.blob = blob.data;
-  info.blob_size_bytes = blob.size;
-  info.named_data_get = fixture_named_get;
-  info.named_data_release = fixture_named_release;
-  info.named_data_context = &named;
+  const etvk_create_info info = fixture_create_info(blob, &named);
   if (etvk_delegate_create(&info, &delegate) != ETVK_STATUS_OK) {
     fail("create", 0);
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runner_case.h"
+#include "runner_flags.h"
 #include "runner_png.h"
 #include "runner_report.h"
 #include "runner_session.h"
@@ -40,10 +41,6 @@ etvk_run --case DIR [--case DIR]... [--json]   check stock cases against their m
   --report           also why each algorithm was chosen, and the delegates' own reports
 )";
 
-class UsageError : public std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
 struct Arguments {
   ProgramFiles files;
   std::vector<std::string> inputs, outputs, expected, shapes, cases;
@@ -56,64 +53,44 @@ struct Arguments {
   bool detailed = false;
 };
 
-double parse_number(const std::string& flag, const std::string& text) {
-  char* end = nullptr;
-  const double value = std::strtod(text.c_str(), &end);
-  if (text.empty() || *end != '\0' || !(value >= 0)) {
-    throw UsageError(flag + " " + text + ": not a number of at least 0");
-  }
-  return value;
-}
-
 Arguments parse_arguments(int argc, char** argv) {
   Arguments arguments;
-  int at = 1;
-  const auto value = [&](const std::string& flag) -> std::string {
-    if (at + 1 >= argc) {
-      throw UsageError(flag + " needs a value");
-    }
-    return argv[++at];
-  };
-  for (; at < argc; ++at) {
-    const std::string flag = argv[at];
+  Flags flags(argc, argv);
+  while (flags.next()) {
+    const std::string flag = flags.flag();
     if (flag == "--input") {
-      arguments.inputs.push_back(value(flag));
+      arguments.inputs.push_back(flags.value());
     } else if (flag == "--output") {
-      arguments.outputs.push_back(value(flag));
+      arguments.outputs.push_back(flags.value());
     } else if (flag == "--expect") {
-      arguments.expected.push_back(value(flag));
+      arguments.expected.push_back(flags.value());
     } else if (flag == "--shape") {
-      arguments.shapes.push_back(value(flag));
+      arguments.shapes.push_back(flags.value());
     } else if (flag == "--case") {
-      arguments.cases.push_back(value(flag));
+      arguments.cases.push_back(flags.value());
     } else if (flag == "--method") {
-      arguments.files.method = value(flag);
+      arguments.files.method = flags.value();
     } else if (flag == "--data") {
-      arguments.files.data.push_back(value(flag));
+      arguments.files.data.push_back(flags.value());
     } else if (flag == "--backend") {
-      arguments.backend = value(flag);
+      arguments.backend = flags.value();
     } else if (flag == "--trace") {
-      arguments.trace = value(flag);
+      arguments.trace = flags.value();
     } else if (flag == "--etdump") {
-      arguments.etdump = value(flag);
+      arguments.etdump = flags.value();
     } else if (flag == "--atol") {
-      arguments.tolerance.atol = parse_number(flag, value(flag));
+      arguments.tolerance.atol = flags.number();
       arguments.has_atol = true;
     } else if (flag == "--rtol") {
-      arguments.tolerance.rtol = parse_number(flag, value(flag));
+      arguments.tolerance.rtol = flags.number();
       arguments.has_rtol = true;
     } else if (flag == "--mean-atol") {
-      arguments.tolerance.mean_atol = parse_number(flag, value(flag));
+      arguments.tolerance.mean_atol = flags.number();
       arguments.tolerance.has_mean = true;
     } else if (flag == "--repeat") {
-      arguments.repeat = static_cast<int>(parse_number(flag, value(flag)));
+      arguments.repeat = static_cast<int>(flags.number());
     } else if (flag == "--option") {
-      const std::string option = value(flag);
-      const size_t equals = option.find('=');
-      if (equals == std::string::npos || equals == 0) {
-        throw UsageError("--option " + option + ": not of the form KEY=VALUE");
-      }
-      arguments.files.options.emplace_back(option.substr(0, equals), option.substr(equals + 1));
+      arguments.files.options.push_back(flags.option());
     } else if (flag == "--json") {
       arguments.json = true;
     } else if (flag == "--report") {

@@ -56,56 +56,27 @@ struct Program {
 
   etvk_delegate* create() const {
     Named named{folder.c_str(), NAMED_PRESENT, 0, 0};
-    etvk_create_info info{};
-    info.struct_size = sizeof(info);
-    info.blob = blob.data;
-    info.blob_size_bytes = blob.size;
-    info.named_data_get = fixture_named_get;
-    info.named_data_release = fixture_named_release;
-    info.named_data_context = &named;
+    const etvk_create_info info = fixture_create_info(blob, &named);
     etvk_delegate* delegate = nullptr;
     require(etvk_delegate_create(&info, &delegate) == ETVK_STATUS_OK, folder + ": create");
     return delegate;
   }
 
   etvk_status resize(etvk_delegate* delegate, size_t index) const {
-    etvk_input_shape shape{};
-    shape.rank = runs[index].in_shape.rank;
-    std::copy_n(runs[index].in_shape.dims, shape.rank, shape.dims);
+    const etvk_input_shape shape = fixture_input_shape(&runs[index].in_shape);
     return etvk_delegate_resize(delegate, &shape, 1);
   }
 
   etvk_status execute(etvk_delegate* delegate, size_t index, std::vector<float>* output) const {
     const Run& run = runs[index];
     output->assign(run.expected.size / sizeof(float), NAN);
-    const etvk_tensor in = tensor(run.input.data, run.input.size, run.in_shape);
-    const etvk_tensor out = tensor(output->data(), run.expected.size, run.out_shape);
+    const etvk_tensor in = fixture_tensor(run.input.data, run.input.size, &run.in_shape);
+    const etvk_tensor out = fixture_tensor(output->data(), run.expected.size, &run.out_shape);
     return etvk_delegate_execute(delegate, &in, 1, &out, 1);
   }
 
   bool right(size_t index, const std::vector<float>& output) const {
-    const auto* want = reinterpret_cast<const float*>(runs[index].expected.data);
-    float largest = 0;
-    for (size_t i = 0; i < output.size(); ++i) {
-      largest = std::max(largest, std::fabs(want[i]));
-    }
-    for (size_t i = 0; i < output.size(); ++i) {
-      // The manifest's tolerance; the negation also refuses NaN.
-      if (!(std::fabs(output[i] - want[i]) <= 1e-4f * largest + 1e-3f * std::fabs(want[i]))) {
-        return false;
-      }
-    }
-    return true;
-  }
-
-  static etvk_tensor tensor(void* data, size_t size, const Shape& shape) {
-    etvk_tensor result{};
-    result.data = data;
-    result.size_bytes = size;
-    result.dtype = ETVK_DTYPE_FLOAT32;
-    result.rank = shape.rank;
-    std::copy_n(shape.dims, shape.rank, result.dims);
-    return result;
+    return fixture_wrong(output.data(), &runs[index].expected) == 0;
   }
 
   std::string folder;

@@ -8,8 +8,10 @@
  *     handles are ETVK_STATUS_INVALID_ARGUMENT, and ignored by ..._destroy. One thread per delegate
  *     is the rule for speed: a second one waits on a lock. Delegates are independent.
  *  3. Inputs are borrowed for the call. The library never keeps a caller's pointer, but for the
- *     log callback and its context, and never returns memory to free. Callbacks must return: they
- *     neither throw nor longjmp. A pointer that is not null must point at what its type says.
+ *     log callback and its context, and never returns memory to free. A pointer that is not null
+ *     must point at what its type says. Callbacks must return: an exception or a pthread_exit that
+ *     leaves one ends the process, and longjmp is not defined. Nothing may unwind the frames of this
+ *     library: it would go on in the caller as if its locks had been let go of.
  *  4. etvk_last_error() is per thread, library-owned, valid until that thread's next call of a
  *     function that can fail or of ..._destroy, and empty after success.
  *  5. Enumerations cross the ABI as integers; unknown numbers are ETVK_STATUS_INVALID_ARGUMENT.
@@ -189,10 +191,13 @@ typedef struct etvk_option {
   const char *value;
 } etvk_option;
 
-// Takes a log record: its etvk_log_level, and its text, NUL-terminated and valid for the call. It
-// is called inside functions of this library, on their threads and on threads of the driver, on
-// several at once. It must return (no exception, no longjmp), soon, and must not call this
-// library: locks may be held.
+// Takes a log record: its etvk_log_level, and its text, NUL-terminated and valid for the call. The
+// records of a call of this library come on its thread, when it ends and holds no lock; with them
+// come those of threads of this library and of the driver. Outside of any call, the driver's come
+// on its own threads. It may run on several threads at once. It may call this library, whose
+// records are then dropped, but for etvk_set_log_callback, and not on threads of the driver: both
+// are ETVK_STATUS_INVALID_ARGUMENT. It must return soon, as rule 3 says. To see the records of a
+// call that never ends, let them go to stderr.
 typedef void (*etvk_log_callback)(void *context, uint32_t level, const char *message);
 
 // Device memory of the whole process: of all delegates, and of loads that are under way. All but
@@ -219,7 +224,8 @@ typedef struct etvk_process_memory {
 } etvk_process_memory;
 
 // Supplies a named constant. Returns 0 and sets *data, *size_bytes and *token; any other number
-// means that it is not there. The bytes stay valid until release(context, token).
+// means that it is not there. The bytes stay valid until release(context, token). Both are called
+// on the thread of etvk_delegate_create, and may call this library.
 typedef int32_t (*etvk_named_data_get)(void *context,
                                        const char *key,
                                        const void **data,
@@ -277,8 +283,7 @@ typedef struct etvk_input_shape {
   int64_t integer;
 } etvk_input_shape;
 
-// Host memory of one input or output. dtype may differ from the port's where PyTorch widens: int64
-// for an int32 port, float64 or float16 for a float32 port, float32 for a float16 port.
+// Host memory of one input or output. dtype may differ from the port's as etvk_dtype_fits says.
 typedef struct etvk_tensor {
   // The bytes; those of inputs are not written.
   void *data;
@@ -366,7 +371,8 @@ typedef struct etvk_profile_event {
   char kernel[ETVK_NAME_SIZE];
 } etvk_profile_event;
 
-// Called around every use of a host's queue, on any thread.
+// Called around every use of a host's queue, on any thread. It must not call this library, which
+// answers ETVK_STATUS_INVALID_ARGUMENT.
 typedef void (*etvk_queue_callback)(void *context);
 
 // A Vulkan device that the host opened. Set it to zero, then fill it; what is said of
@@ -418,6 +424,12 @@ const char *etvk_version(void);
 
 // Name of a status, such as "ETVK_STATUS_OK"; never null, whatever the number.
 const char *etvk_status_name(int32_t status);
+
+// 1 when a tensor of the etvk_dtype host may be passed for a port of the etvk_dtype port, as an
+// input and as an output; 0 when not, and for numbers that are no etvk_dtype. Equal types fit;
+// int32 and int64 fit each other; so do float16, float32 and float64. Numbers are rounded to
+// nearest, and an integer that the port's type does not hold is an error of the call.
+uint32_t etvk_dtype_fits(uint32_t host, uint32_t port);
 
 // What went wrong in this thread's last call; empty when nothing did. Never null.
 const char *etvk_last_error(void);

@@ -28,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "core::program",
             "core::shader",
             "core::tensor",
+            "core::valid",
         ],
     ),
     ("shell::delegate", &["base", "compile", "core", "shell::vk"]),

@@ -51,7 +51,7 @@ impl ConstantData for BlobData<'_> {
                     if has < *size_bytes {
                         return Err(Error::new(
                             ErrorKind::MissingData,
-                            format!("{key:?} has {has} bytes, the program says {size_bytes}"),
+                            format!("named data {key:?}: the host gave {has} bytes, {size_bytes} are needed"),
                         ));
                     }
                     read(bytes)

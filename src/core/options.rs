@@ -309,7 +309,8 @@ pub static KEYS: &[OptionKey] = &[
         allowed: "a file's path, or nothing",
         doc:
             "keep compiled pipelines in this file: read and written when a program is loaded, and \
-              replaced when it is of another device, driver or version (none)",
+              replaced when it is a cache of another device, driver or version; any other file \
+              stays as it is (none)",
         parse: |options, value| {
             options.pipeline_cache = (!value.is_empty()).then(|| value.into());
             Some(())

@@ -10,6 +10,7 @@ mod convert;
 mod host_device;
 mod log;
 mod named_data;
+mod overlap;
 mod registry;
 mod types;
 
@@ -19,9 +20,10 @@ pub use types::*;
 use crate::base::error::{Error, Result};
 use crate::base::log_sink;
 use crate::core::options::Options;
+use crate::shell::delegate::host::fits;
 use crate::shell::delegate::Delegate;
 use crate::shell::vk::{process_memory, validation, Gpu};
-use call::{copy_text, guard, write, LAST_ERROR};
+use call::{copy_text, guard, write};
 use registry::{with_delegate, REGISTRY};
 use std::ffi::{c_char, c_void, CStr};
 
@@ -50,13 +52,22 @@ pub extern "C" fn etvk_status_name(status: i32) -> *const c_char {
     types::status_name(status).as_ptr()
 }
 
+/// 1 when a tensor of the etvk_dtype host may be passed for a port of the etvk_dtype port, as an
+/// input and as an output; 0 when not, and for numbers that are no etvk_dtype. Equal types fit;
+/// int32 and int64 fit each other; so do float16, float32 and float64. Numbers are rounded to
+/// nearest, and an integer that the port's type does not hold is an error of the call.
+#[no_mangle]
+pub extern "C" fn etvk_dtype_fits(host: u32, port: u32) -> u32 {
+    let fits = types::dtype_of(host)
+        .and_then(|host| Ok((host, types::dtype_of(port)?)))
+        .is_ok_and(|(host, port)| fits(host, port));
+    u32::from(fits)
+}
+
 /// What went wrong in this thread's last call; empty when nothing did. Never null.
 #[no_mangle]
 pub extern "C" fn etvk_last_error() -> *const c_char {
-    // The thread may be ending, its storage gone.
-    LAST_ERROR
-        .try_with(|last| last.borrow().as_ptr())
-        .unwrap_or(c"".as_ptr())
+    call::last_error()
 }
 
 /// ETVK_STATUS_OK when there is the Vulkan device that these options ask for (null and 0 for none).

@@ -20,6 +20,7 @@
 //! what was submitted (`Device::may_free`), nothing is destroyed at all.
 
 mod cache_file;
+mod cache_place;
 mod commands;
 mod device;
 mod features;

@@ -201,6 +201,8 @@ unsafe extern "C" { pub fn etvk_version () -> * const :: core :: ffi :: c_char ;
 }
 unsafe extern "C" { pub fn etvk_status_name (status : i32) -> * const :: core :: ffi :: c_char ;
 }
+unsafe extern "C" { pub fn etvk_dtype_fits (host : u32 , port : u32) -> u32 ;
+}
 unsafe extern "C" { pub fn etvk_last_error () -> * const :: core :: ffi :: c_char ;
 }
 unsafe extern "C" { pub fn etvk_probe (options : * const etvk_option , option_count : u32) -> etvk_status ;

@@ -17,10 +17,15 @@ use ffi::*;
 
 /// `y = clone(x)` (fp32, `dims`) and the named constant `key` (fp32, 5 elements) as second output.
 fn sample(dims: &[u32], key: &str) -> Vec<u8> {
+    sample_of_data(dims, key, 20)
+}
+
+/// The same where the program states `size_bytes` of named data, 0 for nothing.
+fn sample_of_data(dims: &[u32], key: &str, size_bytes: u64) -> Vec<u8> {
     let mut b = GraphBuilder::new();
     let x = b.input(DType::F32, dims);
     let y = b.tensor(DType::F32, dims);
-    let w = b.named(DType::F32, &[5], key, 20);
+    let w = b.named(DType::F32, &[5], key, size_bytes);
     let packed = b.tensor(DType::F32, &[5]);
     let none = b.none();
     b.node("aten.clone.default", &[x, none, y]);

@@ -33,8 +33,13 @@ fn named_constants_have_the_largest_offset_and_a_key() {
         source(&constant(u64::MAX, 32, Some("k"), &[2, 3])),
         named(32)
     );
-    // A length of 0 states nothing.
-    assert_eq!(source(&constant(u64::MAX, 0, Some("k"), &[2, 3])), named(0));
+    // A length of 0 states nothing: it is what the tensor needs.
+    assert_eq!(
+        source(&constant(u64::MAX, 0, Some("k"), &[2, 3])),
+        named(24)
+    );
+    let huge = source(&constant(u64::MAX, 0, Some("k"), &[u32::MAX; 8]));
+    assert_eq!(huge, named(u64::MAX));
     for key in [None, Some("")] {
         refused(
             &constant(u64::MAX, 24, key, &[2, 3]),

@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
     fn graph(&self) -> Result<Graph> {
         let count = self.root.values().map_or(0, |v| v.len());
         limit("values", count, MAX_VALUES)?;
-        let constants = collect(
+        let mut constants = collect(
             self.root.constants(),
             "constants",
             MAX_CONSTANTS,
@@ -103,6 +103,7 @@ impl<'a> Reader<'a> {
             self.value(value, count, &constants)
                 .map_err(|e| e.context(self.place("value %", i, &value._tab)))
         })?;
+        tensor::need_data(&values, &mut constants);
         check_lists(&values)?;
         let nodes = collect(self.root.calls(), "nodes", MAX_NODES, |i, call| {
             self.node(call, count)

@@ -3,7 +3,7 @@
 use super::generated::wire;
 use super::limits::{index, limit, MAX_RANK};
 use crate::base::error::{Error, Result};
-use crate::core::graph::{ConstantId, ConstantSource, TensorSpec};
+use crate::core::graph::{ConstantId, ConstantSource, TensorSpec, Value};
 use crate::core::tensor::DType;
 
 /// Type, dims and data of `tensor`.
@@ -59,16 +59,34 @@ fn check_data(spec: &TensorSpec, constants: &[ConstantSource]) -> Result<()> {
         }
         Some(ConstantSource::Empty) | None => 0,
     };
-    let need = spec
-        .numel()
-        .and_then(|n| n.checked_mul(spec.dtype.size_bytes()));
-    if need.is_some_and(|need| need <= have) {
+    if size_bytes_of(spec).is_some_and(|need| need <= have) {
         return Ok(());
     }
     Err(Error::blob(format!(
         "constant {} has {have} bytes, too few for {:?} of dims {:?}",
         id.0, spec.dtype, spec.dims
     )))
+}
+
+/// Where the program states no length of a named constant, it is what its largest tensor needs: the
+/// host must have that much.
+pub(super) fn need_data(values: &[Value], constants: &mut [ConstantSource]) {
+    for value in values {
+        let Value::Tensor(spec) = value else {
+            continue;
+        };
+        let constant = spec.constant.and_then(|id| index(id.0));
+        let constant = constant.and_then(|i| constants.get_mut(i));
+        if let Some(ConstantSource::Named { size_bytes, .. }) = constant {
+            let need = size_bytes_of(spec).unwrap_or(u64::MAX);
+            *size_bytes = need.max(*size_bytes);
+        }
+    }
+}
+
+/// Bytes of its elements; `None` when that overflows.
+fn size_bytes_of(spec: &TensorSpec) -> Option<u64> {
+    spec.numel()?.checked_mul(spec.dtype.size_bytes())
 }
 
 /// The type of a number on the wire; `None` for `UNSET` and for numbers that mean nothing.

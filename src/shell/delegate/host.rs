@@ -41,14 +41,16 @@ pub struct HostTensorMut<'a> {
     pub data: &'a mut [u8],
 }
 
-/// Whether a host tensor of type `host` may stand for a port of type `port`.
+/// Whether a host tensor of type `host` may stand for a port of type `port`, in either direction.
+/// The exporter narrows numbers in the graph, and the program around it keeps the type it had:
+/// int64 where the graph has int32, and any floating-point type where it has another one.
 pub fn fits(host: DType, port: DType) -> bool {
-    use DType::{F16, F32, F64, I32, I64};
-    host == port
-        || matches!(
-            (host, port),
-            (I64, I32) | (I32, I64) | (F64 | F16, F32) | (F32 | F64, F16) | (F32 | F16, F64)
-        )
+    let (integers, floats) = (
+        [DType::I32, DType::I64],
+        [DType::F16, DType::F32, DType::F64],
+    );
+    let both = |types: &[DType]| types.contains(&host) && types.contains(&port);
+    host == port || both(&integers) || both(&floats)
 }
 
 /// Checks a host tensor of `size_bytes` against a port of type `dtype` and sizes `dims`.

@@ -6,9 +6,11 @@ use super::ports::{check_ports, write_integer};
 use crate::base::error::{Error, Result};
 use crate::compile::load::{self, BlobData, Loaded, Planned};
 use crate::core::constant::ConstantData;
-use crate::core::graph::InputShape;
+use crate::core::constraints::Constraints;
+use crate::core::graph::{Graph, InputShape};
 use crate::core::memory::PlacedProgram;
 use crate::core::options::{Options, Profile};
+use crate::core::parse::parse;
 use crate::core::program::{PortKind, Program};
 use crate::shell::vk::{
     validation, Committed, Gpu, MemoryReport, Recording, Session, SessionOptions, Sharing, Timing,
@@ -76,6 +78,9 @@ impl Delegate {
     /// `named` supplies constants that are not in the blob.
     pub fn create(blob: &[u8], options: &Options, named: &dyn ConstantData) -> Result<Self> {
         let mut phases = Phases::start();
+        // Before the device: a wrong blob touches nothing of Vulkan.
+        let graph = parse(blob)?;
+        phases.end("parse_ms");
         let gpu = Gpu::open(options)?;
         phases.end("device_ms");
         if let Some(path) = &options.pipeline_cache {
@@ -83,17 +88,19 @@ impl Delegate {
             phases.end("read_cache_ms");
         }
         let data = BlobData { blob, named };
-        let loaded = Self::load(&gpu, &data, options, phases);
+        let loaded = Self::load(&gpu, graph, &data, options, phases);
         watched(&gpu, loaded)
     }
 
     fn load(
         gpu: &Arc<Gpu>,
+        graph: Graph,
         data: &BlobData<'_>,
         options: &Options,
         mut phases: Phases,
     ) -> Result<Self> {
-        let (loaded, planned) = load::plan(data.blob, data.named, gpu.view(), options)?;
+        let constraints = Constraints::new(options, gpu.limits());
+        let (loaded, planned) = load::plan_graph(graph, data, constraints, gpu.images())?;
         phases.end("compile_ms");
         let placed = PlacedProgram::new(planned.program, planned.plan);
         let session = session(gpu, &loaded, &placed, data, options)?;

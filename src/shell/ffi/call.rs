@@ -2,27 +2,78 @@
 
 use super::types::etvk_status;
 use crate::base::error::{Error, Result};
+use crate::base::host_calls::{is_inside, FromHost};
+use crate::base::log_sink;
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, CString};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
+/// Room for a text that is kept when the thread is ending.
+const LATE_BYTES: usize = 512;
+
 thread_local! {
-    /// The text of [`super::etvk_last_error`].
-    pub(super) static LAST_ERROR: RefCell<CString> = RefCell::default();
+    /// The text of [`last_error`].
+    static LAST_ERROR: RefCell<CString> = RefCell::default();
+    /// The same once the thread is ending and that has been destroyed: without a destructor it is
+    /// there as long as the thread is. Ends with a NUL always.
+    static LATE_ERROR: Cell<[u8; LATE_BYTES]> = const { Cell::new([0; LATE_BYTES]) };
 }
 
 fn set_last_error(text: &str) {
-    let text = CString::new(text.replace('\0', "\u{fffd}")).unwrap_or_default();
-    // Nothing to keep it in when the thread is ending.
-    let _ = LAST_ERROR.try_with(|last| *last.borrow_mut() = text);
+    let c_text = CString::new(text.replace('\0', "\u{fffd}")).unwrap_or_default();
+    let late = LAST_ERROR.try_with(|last| *last.borrow_mut() = c_text);
+    if late.is_err() {
+        let mut cut = [0; LATE_BYTES];
+        let end = (0..LATE_BYTES)
+            .rev()
+            .find(|&end| text.is_char_boundary(end));
+        let kept = &text.as_bytes()[..end.unwrap_or(0).min(text.len())];
+        cut[..kept.len()].copy_from_slice(kept);
+        LATE_ERROR.set(cut);
+    }
+}
+
+/// Nothing went wrong; mostly nothing did before.
+fn clear_last_error() {
+    let set = LAST_ERROR.try_with(|last| !last.borrow().is_empty());
+    if set.unwrap_or(true) {
+        set_last_error("");
+    }
+}
+
+/// The text of this thread's last failure. It stays where it is until the next one.
+pub(super) fn last_error() -> *const c_char {
+    LAST_ERROR
+        .try_with(|last| last.borrow().as_ptr())
+        .unwrap_or_else(|_| LATE_ERROR.with(|late| late.as_ptr().cast_const().cast()))
+}
+
+/// Passes records of the log on, which may make calls of its own: the last error outlives them.
+fn deliver_records() {
+    if log_sink::are_waiting() {
+        let kept = LAST_ERROR.try_with(RefCell::take);
+        log_sink::deliver();
+        if let Ok(kept) = kept {
+            let _ = LAST_ERROR.try_with(|last| *last.borrow_mut() = kept);
+        }
+    }
 }
 
 /// Runs `body`; its error or panic becomes a status and a text.
 pub(super) fn guard(body: impl FnOnce() -> Result<()>) -> etvk_status {
-    set_last_error("");
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(())) => etvk_status::ETVK_STATUS_OK,
+    clear_last_error();
+    let call = FromHost::enter();
+    let outcome = match &call {
+        Ok(_) => catch_unwind(AssertUnwindSafe(body)),
+        Err(refused) => Ok(Err(refused.clone())),
+    };
+    let status = match outcome {
+        Ok(Ok(())) => {
+            // A callback may have failed to call this library.
+            clear_last_error();
+            etvk_status::ETVK_STATUS_OK
+        }
         Ok(Err(error)) => {
             set_last_error(&error.message);
             log::debug!("{:?}: {}", error.kind, error.message);
@@ -36,7 +87,15 @@ pub(super) fn guard(body: impl FnOnce() -> Result<()>) -> etvk_status {
             }
             etvk_status::ETVK_STATUS_PANIC
         }
+    };
+    // A call inside another, from a callback: the other's locks may be held.
+    if call.is_ok() {
+        drop(call);
+        if !is_inside() {
+            deliver_records();
+        }
     }
+    status
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

@@ -1,6 +1,7 @@
 //! From the structures of C to ours and back.
 
 use super::call::slice;
+use super::overlap::Pieces;
 use super::types::{
     dtype_number, dtype_of, etvk_conv_algorithm, etvk_convolution, etvk_input_shape, etvk_option,
     etvk_port, etvk_port_kind, etvk_profile_event, etvk_tensor, ETVK_MAX_RANK, ETVK_NO_NODE,
@@ -162,11 +163,8 @@ impl<'a> Tensors<'a> {
         inputs: &'a [etvk_tensor],
         outputs: &'a [etvk_tensor],
     ) -> Result<Self> {
-        for (i, output) in outputs.iter().enumerate() {
-            if let Some(other) = outputs[..i].iter().position(|other| overlap(output, other)) {
-                return Err(Error::argument(format!("outputs {other} and {i} overlap")));
-            }
-        }
+        let written = Pieces::disjoint(outputs)
+            .map_err(|[i, j]| Error::argument(format!("outputs {i} and {j} overlap")))?;
         let mut tensors = Self {
             inputs: Vec::new(),
             outputs: Vec::new(),
@@ -177,7 +175,7 @@ impl<'a> Tensors<'a> {
             // SAFETY: the caller's promise.
             let bytes = unsafe { slice(input.data.cast::<u8>(), input.size_bytes, "data") };
             let mut data: &[u8] = bytes.map_err(place)?;
-            if outputs.iter().any(|output| overlap(input, output)) {
+            if written.meet(input) {
                 // Two references to one memory, one of them writing, must not exist.
                 tensors.copies.push((i, data.to_vec()));
                 data = &[];
@@ -210,12 +208,6 @@ impl<'a> Tensors<'a> {
         }
         run(&inputs, &mut self.outputs)
     }
-}
-
-fn overlap(a: &etvk_tensor, b: &etvk_tensor) -> bool {
-    let ends = |t: &etvk_tensor| (t.data.addr(), t.data.addr().saturating_add(t.size_bytes));
-    let ((a_start, a_end), (b_start, b_end)) = (ends(a), ends(b));
-    a_start < b_end && b_start < a_end
 }
 
 /// # Safety

@@ -7,7 +7,8 @@ use crate::base::error::Error;
 use crate::shell::vk::{hosted, QueueLock};
 use std::ffi::c_void;
 
-/// Called around every use of a host's queue, on any thread.
+/// Called around every use of a host's queue, on any thread. It must not call this library, which
+/// answers ETVK_STATUS_INVALID_ARGUMENT.
 pub type etvk_queue_callback = Option<unsafe extern "C" fn(context: *mut c_void)>;
 
 /// A Vulkan device that the host opened. Set it to zero, then fill it; what is said of

@@ -161,7 +161,8 @@ pub struct etvk_option {
 }
 
 /// Supplies a named constant. Returns 0 and sets *data, *size_bytes and *token; any other number
-/// means that it is not there. The bytes stay valid until release(context, token).
+/// means that it is not there. The bytes stay valid until release(context, token). Both are called
+/// on the thread of etvk_delegate_create, and may call this library.
 pub type etvk_named_data_get = Option<
     unsafe extern "C" fn(
         context: *mut c_void,
@@ -189,10 +190,13 @@ pub enum etvk_log_level {
     ETVK_LOG_TRACE = 5,
 }
 
-/// Takes a log record: its etvk_log_level, and its text, NUL-terminated and valid for the call. It
-/// is called inside functions of this library, on their threads and on threads of the driver, on
-/// several at once. It must return (no exception, no longjmp), soon, and must not call this
-/// library: locks may be held.
+/// Takes a log record: its etvk_log_level, and its text, NUL-terminated and valid for the call. The
+/// records of a call of this library come on its thread, when it ends and holds no lock; with them
+/// come those of threads of this library and of the driver. Outside of any call, the driver's come
+/// on its own threads. It may run on several threads at once. It may call this library, whose
+/// records are then dropped, but for etvk_set_log_callback, and not on threads of the driver: both
+/// are ETVK_STATUS_INVALID_ARGUMENT. It must return soon, as rule 3 says. To see the records of a
+/// call that never ends, let them go to stderr.
 pub type etvk_log_callback =
     Option<unsafe extern "C" fn(context: *mut c_void, level: u32, message: *const c_char)>;
 
@@ -261,8 +265,7 @@ pub struct etvk_input_shape {
     pub integer: i64,
 }
 
-/// Host memory of one input or output. dtype may differ from the port's where PyTorch widens: int64
-/// for an int32 port, float64 or float16 for a float32 port, float32 for a float16 port.
+/// Host memory of one input or output. dtype may differ from the port's as etvk_dtype_fits says.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct etvk_tensor {

@@ -1,12 +1,9 @@
-//! The file that holds a pipeline cache: everything that is checked before its bytes reach a
+//! What a file that holds a pipeline cache says: everything that is checked before its bytes reach a
 //! driver. A file is as trusted as the program that names it; what is ruled out here is one that was
 //! cut off, damaged, or made by another device, driver or version of the kernels.
 
 use crate::core::shader::Shader;
 use std::collections::BTreeSet;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::OnceLock;
 
 /// Files beyond this are neither read nor written.
@@ -33,6 +30,8 @@ pub(super) struct CachedPipelines {
     pub(super) data: Vec<u8>,
 }
 
+/// What the files of every version begin with.
+pub(super) const KIND: &[u8] = b"etvkpc";
 const MAGIC: [u8; 8] = *b"etvkpc1\n";
 /// Magic, checksum of the rest, vendor, device, driver, number of keys, UUID, kernels, data length.
 const HEADER_BYTES: usize = 64;
@@ -160,55 +159,6 @@ fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
 }
 
-/// All of the file; `None` when there is none.
-pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    // Asked first: to open a pipe would wait for its other end.
-    let metadata = match std::fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        metadata => metadata?,
-    };
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path)?;
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE_BYTES {
-        return Err(io::Error::other("it is too large"));
-    }
-    Ok(Some(bytes))
-}
-
-/// Puts `bytes` in the place of the file at once: whoever opens it sees the old one or the new one.
-/// Not synced to disk: what a crash cuts off, the checksum finds.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = temporary_beside(path)?;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&temporary)?;
-    let written = file.write_all(bytes);
-    drop(file);
-    let done = written.and_then(|()| std::fs::rename(&temporary, path));
-    if done.is_err() {
-        // What went wrong is told; that the rest of it stays is not worth a second error.
-        let _ = std::fs::remove_file(&temporary);
-    }
-    done
-}
-
-/// A name that no other thread or process writes to.
-fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let mut name = path
-        .file_name()
-        .ok_or_else(|| io::Error::other("it has no file name"))?
-        .to_owned();
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    name.push(format!(".{}.{count}.tmp", std::process::id()));
-    Ok(path.with_file_name(name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,6 +191,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
+        assert!(MAGIC.starts_with(KIND));
         for contents in [
             contents(),
             CachedPipelines {
@@ -346,23 +297,5 @@ mod tests {
         ];
         assert_eq!(BTreeSet::from(keys).len(), keys.len());
         assert_ne!(kernels_digest(), 0);
-    }
-
-    #[test]
-    fn files_are_replaced_whole_or_not_at_all() {
-        let folder = std::env::temp_dir().join(format!("etvk-cache-file-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("temporary folder");
-        let path = folder.join("cache");
-        assert_eq!(read(&path).expect("no file"), None);
-        replace(&path, b"one").expect("written");
-        replace(&path, b"two").expect("replaced");
-        assert_eq!(read(&path).expect("a file").as_deref(), Some(&b"two"[..]));
-        assert!(read(&folder).is_err(), "a folder is no file");
-        assert!(replace(&folder, b"x").is_err(), "a folder stays");
-        assert!(replace(&folder.join("none/cache"), b"x").is_err());
-        assert!(replace(Path::new("/"), b"x").is_err());
-        let left: Vec<_> = std::fs::read_dir(&folder).expect("there").collect();
-        assert_eq!(left.len(), 1, "temporary files are left: {left:?}");
-        std::fs::remove_dir_all(&folder).expect("removed");
     }
 }

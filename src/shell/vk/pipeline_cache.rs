@@ -2,7 +2,8 @@
 //! when its load made pipelines that the file does not have. Nothing here is an error: without the
 //! file, loading is only slower.
 
-use super::cache_file::{decode, encode, pipeline_key, read, replace, CachedPipelines};
+use super::cache_file::{decode, encode, pipeline_key, CachedPipelines};
+use super::cache_place::{read, replace};
 use super::lock;
 use super::pipeline::{Pipelines, Store};
 use ash::prelude::VkResult;
@@ -12,8 +13,7 @@ use std::path::Path;
 
 impl Pipelines {
     /// Takes over what the file at `path` holds, unless that was done before. A file that is not
-    /// there is no trouble; one that is of no use is told in the log, and replaced by
-    /// [`Pipelines::save`].
+    /// there is no trouble; one that is of no use is told in the log.
     pub fn load(&self, path: &Path) {
         let mut store = lock(&self.store);
         if store.files.contains_key(path) {
@@ -57,7 +57,8 @@ impl Pipelines {
         }
     }
 
-    /// Writes all pipelines of this device to the file at `path`, if it does not have them all.
+    /// Writes all pipelines of this device to the file at `path`, if it does not have them all; see
+    /// [`replace`] for what may be written over.
     pub fn save(&self, path: &Path) {
         let mut store = lock(&self.store);
         let keys = store.pipelines.keys();

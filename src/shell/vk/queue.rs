@@ -2,6 +2,7 @@
 //! against those of a host that shares it.
 
 use super::lock;
+use crate::base::host_calls::Closed;
 use ash::vk;
 use std::ffi::c_void;
 use std::sync::Mutex;
@@ -35,6 +36,8 @@ impl QueueLock {
     }
 
     fn lock(&self) -> QueueGuard<'_> {
+        // Our own lock of the queue is held.
+        let _closed = Closed::enter();
         // SAFETY: the promise of `new`; devices that hold this keep the host's from being removed.
         unsafe { (self.lock)(self.context) };
         QueueGuard(self)
@@ -46,6 +49,7 @@ struct QueueGuard<'a>(&'a QueueLock);
 
 impl Drop for QueueGuard<'_> {
     fn drop(&mut self) {
+        let _closed = Closed::enter();
         // SAFETY: as in `lock`.
         unsafe { (self.0.unlock)(self.0.context) };
     }

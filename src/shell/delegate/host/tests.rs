@@ -48,6 +48,21 @@ fn staged(element: Element, values: &[i8]) -> Vec<u8> {
     )
 }
 
+/// What the header says of etvk_dtype_fits, pair by pair.
+#[test]
+fn types_that_fit() {
+    use DType::{F16, F32, F64, I32, I64};
+    let pairs = [(I32, I64), (F16, F32), (F16, F64), (F32, F64)];
+    for (host, port) in ALL.into_iter().flat_map(|a| ALL.map(|b| (a, b))) {
+        let listed = pairs.contains(&(host, port)) || pairs.contains(&(port, host));
+        assert_eq!(
+            fits(host, port),
+            host == port || listed,
+            "{host:?} {port:?}"
+        );
+    }
+}
+
 #[test]
 fn every_allowed_pair_converts_both_ways_in_any_order() {
     let dims = [2, 3, 1, 2];
