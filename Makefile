@@ -85,6 +85,7 @@ c-tests: build
 	@$(sanitizers) build/c_api_test build/fixture
 	@$(sanitizers) build/c_api_test_cxx build/fixture
 	@$(sanitizers) build/process_test build/fixture
+	@$(sanitizers) build/fork_test build/fixture
 	@$(sanitizers) build/callback_test build/fixture
 	@$(validation) $(sanitizers) build/host_device_test build/fixture
 	@$(sanitizers) build/backend_test --name-taken

@@ -14,7 +14,7 @@
 namespace etvk_layer {
 
 // Results that the specification lists for a function and that are faults, not answers. Timeout is
-// a success code there, but no answer to a wait without limit.
+// a success code there; here a wait ends with it before its time.
 #define ETVK_HOST VK_ERROR_OUT_OF_HOST_MEMORY
 #define ETVK_BOTH VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY
 #define ETVK_LOSE ETVK_BOTH, VK_ERROR_DEVICE_LOST

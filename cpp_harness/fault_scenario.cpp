@@ -53,6 +53,10 @@ void require(bool holds, const std::string& what) {
   }
 }
 
+bool loses_device(etvk_status status) {
+  return status == ETVK_STATUS_DEVICE_LOST || status == ETVK_STATUS_TIMEOUT;
+}
+
 Layer::Layer(const char* path) {
   void* library = dlopen(path, RTLD_NOW);
   require(library != nullptr, std::string("dlopen ") + path);
@@ -147,7 +151,7 @@ Outcome Scenario::end(const char* step, etvk_status status, const Layer& layer) 
 }
 
 void Scenario::after_failure(etvk_delegate* delegate, etvk_status status, int set_up) const {
-  if (status == ETVK_STATUS_DEVICE_LOST) {
+  if (loses_device(status)) {
     for (size_t run = 0; run < kRuns && set_up >= 0; ++run) {
       require(resize(delegate, run) == ETVK_STATUS_DEVICE_LOST, "a lost device was resized");
     }

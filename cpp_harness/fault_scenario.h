@@ -59,6 +59,9 @@ struct Outcome {
   std::vector<uint64_t> calls;  // of each function
 };
 
+// Whether every later call on the device fails.
+bool loses_device(etvk_status status);
+
 // A program and its runs.
 class Scenario {
  public:

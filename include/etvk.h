@@ -18,6 +18,9 @@
  *     Every uint32_t that stands for one names it.
  *  6. Options that are not given come from the environment: ETVK_WORKSPACE_BYTES for
  *     "workspace_bytes". Unknown keys and wrong values are errors.
+ *  7. Drivers do not survive fork(). Once a process has called for a device (etvk_probe,
+ *     ..._create, ..._add), every function that can fail is ETVK_STATUS_NO_DEVICE in its children,
+ *     and ..._destroy does nothing there. Fork before that, or exec.
  */
 
 #ifndef ETVK_H
@@ -70,7 +73,7 @@ enum etvk_status
   ETVK_STATUS_MISSING_DATA = 5,
   // Host or device memory, or a stated limit, is too small.
   ETVK_STATUS_OUT_OF_MEMORY = 6,
-  // No Vulkan loader, no device, or not the one asked for.
+  // No Vulkan loader, no device, not the one asked for, or a process that was forked (rule 7).
   ETVK_STATUS_NO_DEVICE = 7,
   // The device was lost: every later call says so too. Destroy its delegates and create again.
   ETVK_STATUS_DEVICE_LOST = 8,
@@ -78,7 +81,8 @@ enum etvk_status
   ETVK_STATUS_INTERNAL = 9,
   // A panic was caught; the delegate can only be destroyed.
   ETVK_STATUS_PANIC = 10,
-  // The driver gave up waiting for the device. The call had no effect and can be made again.
+  // The device did not finish within the time of the option timeout_ms. It counts as lost from now
+  // on, and memory that it may still use is never freed.
   ETVK_STATUS_TIMEOUT = 11,
 };
 #ifndef __cplusplus

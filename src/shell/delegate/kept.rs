@@ -12,10 +12,13 @@ impl Delegate {
         let mut state = self.lock()?;
         let mut changed = || {
             self.gpu.alive()?;
-            let shapes = state.kept.first().map(|compiled| compiled.shapes.clone());
+            let shapes = state
+                .compiled
+                .first()
+                .map(|compiled| compiled.shapes.clone());
             let shapes = shapes.ok_or_else(|| Error::internal("nothing is compiled"))?;
             state.add_planned(self.loaded.at(&shapes, count, self.gpu.images())?)?;
-            state.kept.truncate(1);
+            state.compiled.truncate(1);
             state.kept_outputs = count;
             Ok(())
         };

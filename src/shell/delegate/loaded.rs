@@ -37,7 +37,7 @@ pub(super) struct State {
     /// Leading outputs that are mutable buffers.
     pub(super) kept_outputs: usize,
     /// What was compiled, the current one first; never empty.
-    pub(super) kept: Vec<Compiled>,
+    pub(super) compiled: Vec<Compiled>,
     /// The parts of the last run that went well.
     last_run: Option<RunParts>,
 }
@@ -110,7 +110,7 @@ impl Delegate {
         let mut state = State {
             session,
             kept_outputs: 0,
-            kept: Vec::new(),
+            compiled: Vec::new(),
             last_run: None,
         };
         state.add(planned.shapes, placed)?;
@@ -153,11 +153,11 @@ impl Delegate {
     fn resize_locked(&self, state: &mut State, shapes: &[InputShape]) -> Result<()> {
         self.gpu.alive()?;
         if let Some(found) = state
-            .kept
+            .compiled
             .iter()
             .position(|compiled| compiled.shapes == shapes)
         {
-            state.kept[..=found].rotate_right(1);
+            state.compiled[..=found].rotate_right(1);
             return Ok(());
         }
         let planned = self
@@ -175,11 +175,11 @@ impl Delegate {
         let mut state = self.lock()?;
         let State {
             session,
-            kept,
+            compiled,
             last_run,
             ..
         } = &mut *state;
-        let compiled = kept.first_mut();
+        let compiled = compiled.first_mut();
         let compiled = compiled.ok_or_else(|| Error::internal("nothing is compiled"))?;
         check_ports(compiled.program(), inputs, outputs)?;
         let begun = Instant::now();
@@ -273,14 +273,14 @@ impl Delegate {
 impl State {
     /// Runs once with zeros: whatever drivers do at the first submission is done.
     fn warm_up(&mut self) -> Result<()> {
-        let compiled = self.kept.first_mut();
+        let compiled = self.compiled.first_mut();
         let compiled = compiled.ok_or_else(|| Error::internal("nothing is compiled"))?;
         self.session.clear_inputs()?;
         self.session.run(&mut compiled.recording)
     }
 
     pub(super) fn current(&self) -> Result<&Compiled> {
-        let current = self.kept.first();
+        let current = self.compiled.first();
         current.ok_or_else(|| Error::internal("nothing is compiled"))
     }
 
@@ -294,10 +294,10 @@ impl State {
         let prepared = self.session.prepare(placed)?;
         let (recording, committed) = self.session.commit(prepared);
         if committed == Committed::Moved {
-            self.kept.clear();
+            self.compiled.clear();
         }
-        self.kept.truncate(MAX_KEPT_SHAPES - 1);
-        self.kept.insert(0, Compiled { shapes, recording });
+        self.compiled.truncate(MAX_KEPT_SHAPES - 1);
+        self.compiled.insert(0, Compiled { shapes, recording });
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use crate::core::image::{ImageDimensions, ImageShape};
 use crate::core::options::ScratchStorage;
 use crate::core::program::{Port, PortKind};
 use crate::core::tensor::DType;
+use crate::shell::vk::Gpu;
 use std::fmt::Write as _;
 
 /// A JSON object or array being written. Numbers, strings and nested values only.
@@ -198,25 +199,18 @@ fn profile(timed: &[TimedDispatch]) -> String {
         .end()
 }
 
-/// Everything that is known of `delegate`.
-fn json(delegate: &Delegate) -> Result<String> {
-    let Current {
-        program,
-        barriers,
-        times_ns,
-    } = delegate.current()?;
+fn device(gpu: &Gpu) -> String {
+    let class = format!("{:?}", gpu.limits().class).to_lowercase();
+    Json::object()
+        .string("name", gpu.name())
+        .raw("index", gpu.index())
+        .string("class", &class)
+        .end()
+}
+
+fn memory(delegate: &Delegate) -> Result<String> {
     let memory = delegate.memory()?;
-    let device = delegate.gpu();
-    let array = |items: Vec<String>| items.iter().fold(Json::array(), Json::item).end();
-    let device = Json::object()
-        .string("name", device.name())
-        .raw("index", device.index())
-        .string(
-            "class",
-            &format!("{:?}", device.limits().class).to_lowercase(),
-        )
-        .end();
-    let memory = Json::object()
+    Ok(Json::object()
         .raw("workspace_bytes", memory.workspace_bytes)
         .raw("workspace_budget_bytes", delegate.options().workspace_bytes)
         .raw("activation_bytes", memory.activation_bytes)
@@ -224,43 +218,59 @@ fn json(delegate: &Delegate) -> Result<String> {
         .raw("staging_bytes", memory.staging_bytes)
         .raw("driver_bytes", memory.total_bytes())
         .raw("driver_allocations", memory.allocations)
-        .end();
+        .end())
+}
+
+/// How long the parts of the load took.
+fn load(delegate: &Delegate) -> String {
+    let parts = delegate.phases.iter();
+    let json = parts.fold(Json::object(), |json, (name, ms)| {
+        json.raw(name, format_args!("{ms:.3}"))
+    });
+    json.end()
+}
+
+/// How long the parts of the last run took.
+fn run(delegate: &Delegate) -> Result<String> {
+    let Some(parts) = delegate.last_run()? else {
+        return Ok("null".into());
+    };
+    Ok(Json::object()
+        .raw("inputs_ms", format_args!("{:.4}", parts.inputs_ms))
+        .raw("device_ms", format_args!("{:.4}", parts.device_ms))
+        .raw("outputs_ms", format_args!("{:.4}", parts.outputs_ms))
+        .end())
+}
+
+/// Everything that is known of `delegate`.
+fn json(delegate: &Delegate) -> Result<String> {
+    let Current {
+        program,
+        barriers,
+        times_ns,
+    } = delegate.current()?;
+    let array = |items: Vec<String>| items.iter().fold(Json::array(), Json::item).end();
     let commands = Json::object()
         .raw("dispatches", program.dispatches.len())
         .raw("barriers", barriers)
         .raw("constants", program.uploads.len())
         .end();
-    let load = delegate
-        .phases
-        .iter()
-        .fold(Json::object(), |json, (name, ms)| {
-            json.raw(name, format_args!("{ms:.3}"))
-        });
-    let run = delegate.last_run()?.map_or("null".into(), |parts| {
-        Json::object()
-            .raw("inputs_ms", format_args!("{:.4}", parts.inputs_ms))
-            .raw("device_ms", format_args!("{:.4}", parts.device_ms))
-            .raw("outputs_ms", format_args!("{:.4}", parts.outputs_ms))
-            .end()
-    });
     let profile = match times_ns.is_empty() {
         true => "null".into(),
         false => profile(&timed(delegate, &program, &times_ns)),
     };
+    let convolutions = program.convolutions.iter().map(convolution).collect();
     Ok(Json::object()
         .string("etvk", env!("CARGO_PKG_VERSION"))
-        .raw("device", device)
-        .raw("memory", memory)
+        .raw("device", device(delegate.gpu()))
+        .raw("memory", memory(delegate)?)
         .raw("commands", commands)
-        .raw("load", load.end())
-        .raw("run", run)
+        .raw("load", load(delegate))
+        .raw("run", run(delegate)?)
         .raw("profile", profile)
         .raw("inputs", array(program.inputs.iter().map(port).collect()))
         .raw("outputs", array(program.outputs.iter().map(port).collect()))
-        .raw(
-            "convolutions",
-            array(program.convolutions.iter().map(convolution).collect()),
-        )
+        .raw("convolutions", array(convolutions))
         .end())
 }
 

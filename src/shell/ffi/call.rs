@@ -4,6 +4,7 @@ use super::types::etvk_status;
 use crate::base::error::{Error, Result};
 use crate::base::host_calls::{is_inside, FromHost};
 use crate::base::log_sink;
+use crate::shell::vk::forked;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, CString};
@@ -60,8 +61,13 @@ fn deliver_records() {
     }
 }
 
-/// Runs `body`; its error or panic becomes a status and a text.
+/// Runs `body`; its error or panic becomes a status and a text. In a forked process it does not run:
+/// every lock may be held there by a thread that is gone.
 pub(super) fn guard(body: impl FnOnce() -> Result<()>) -> etvk_status {
+    if let Err(error) = forked::check() {
+        set_last_error(&error.message);
+        return error.kind.into();
+    }
     clear_last_error();
     let call = FromHost::enter();
     let outcome = match &call {

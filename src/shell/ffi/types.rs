@@ -43,7 +43,7 @@ pub enum etvk_status {
     ETVK_STATUS_MISSING_DATA = 5,
     /// Host or device memory, or a stated limit, is too small.
     ETVK_STATUS_OUT_OF_MEMORY = 6,
-    /// No Vulkan loader, no device, or not the one asked for.
+    /// No Vulkan loader, no device, not the one asked for, or a process that was forked (rule 7).
     ETVK_STATUS_NO_DEVICE = 7,
     /// The device was lost: every later call says so too. Destroy its delegates and create again.
     ETVK_STATUS_DEVICE_LOST = 8,
@@ -51,7 +51,8 @@ pub enum etvk_status {
     ETVK_STATUS_INTERNAL = 9,
     /// A panic was caught; the delegate can only be destroyed.
     ETVK_STATUS_PANIC = 10,
-    /// The driver gave up waiting for the device. The call had no effect and can be made again.
+    /// The device did not finish within the time of the option timeout_ms. It counts as lost from now
+    /// on, and memory that it may still use is never freed.
     ETVK_STATUS_TIMEOUT = 11,
 }
 
