@@ -56,7 +56,8 @@ class NothingDelegated(Exception):
     """The partitioner left every operator to the CPU: such a program says nothing of etvk."""
 
 
-def _quiet():
+def prepare():
+    """Silences what torch says and makes what all exports share; called before the first."""
     import logging
 
     import torch
@@ -77,13 +78,9 @@ def _remember_patterns():
         if make is None or hasattr(make, "remembered"):
             continue
 
-        def graphs(make=make, kept=[]):
-            if not kept:
-                kept.append(make())
-            return kept[0]
-
-        graphs.remembered = True
-        entry.get_graphs_fn = graphs
+        kept = make()
+        entry.get_graphs_fn = lambda kept=kept: kept
+        entry.get_graphs_fn.remembered = True
 
 
 def leaves(value):
@@ -260,7 +257,7 @@ def lower(program):
 
 def write_case(folder, program):
     """Exports `program` into `folder` and returns the manifest."""
-    _quiet()
+    prepare()
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     manifest = {
