@@ -5,7 +5,35 @@ import random
 import torch
 
 # Small, ragged, prime, and at both sides of what kernels cut by.
-SIZES = (1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 16, 17, 19, 23, 24, 29, 31, 32, 33, 37, 48, 63, 64, 65)
+SIZES = (
+    1,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    11,
+    13,
+    15,
+    16,
+    17,
+    19,
+    23,
+    24,
+    29,
+    31,
+    32,
+    33,
+    37,
+    48,
+    63,
+    64,
+    65,
+)
 MOST_ELEMENTS = 1 << 17
 
 

@@ -103,7 +103,7 @@ def keep(program, verdict, folder, arguments):
 def what(program):
     """The last operator, or the note without its numbers."""
     lines = program.note.splitlines()
-    text = lines[-2].partition(" = ")[2] if program.pool else lines[0]
+    text = lines[-2].partition(" = ")[2] if program.pool else lines[0].partition(":")[0]
     return re.sub(r"[-+\d.,\[\]()e]{2,}|\d", "", text)[:60].strip()
 
 
@@ -123,7 +123,10 @@ class Search:
         seconds = time.monotonic() - start
         self.counts[verdict.word] += 1
         if verdict.word != RIGHT or self.arguments.verbose:
-            print(f"{name} {seed_text}: {verdict.word} ({seconds:.1f} s) {verdict.why[:300]}", flush=True)
+            print(
+                f"{name} {seed_text}: {verdict.word} ({seconds:.1f} s) {verdict.why[:300]}",
+                flush=True,
+            )
         if verdict.word in (EXPORTER, RUNTIME):
             self.causes.setdefault(verdict.cause(), []).append(f"{name} {seed_text}")
         elif verdict.is_fault():
@@ -201,7 +204,9 @@ def main():
                 name = chooser.choices(names, weights)[0]
                 search.one(name, f"{arguments.seed}/{number}", work)
     search.summary()
-    return 1 if any(cause.split(":")[0] not in (EXPORTER, RUNTIME) for cause in search.causes) else 0
+    return (
+        1 if any(cause.split(":")[0] not in (EXPORTER, RUNTIME) for cause in search.causes) else 0
+    )
 
 
 if __name__ == "__main__":

@@ -179,7 +179,10 @@ RANGES = (
     ("group norm of channels", lambda v: F.group_norm(v, v.shape[1])),
     ("cosine similarity", lambda v: F.cosine_similarity(v, v.flip(-1), dim=-1)),
     ("standardize", lambda v: (v - v.mean(-1, True)) / (v.std(-1, keepdim=True) + 1e-3)),
-    ("variance quotient", lambda v: (v - v.mean(-1, True)) * torch.rsqrt(v.var(-1, keepdim=True) + 1e-3)),
+    (
+        "variance quotient",
+        lambda v: (v - v.mean(-1, True)) * torch.rsqrt(v.var(-1, keepdim=True) + 1e-3),
+    ),
     ("mean of squares root", lambda v: v.square().mean(-1).sqrt()),
     ("sum over count", lambda v: v.sum(-1) / v.shape[-1]),
     ("mean", lambda v: v.mean((-2, -1))),
@@ -316,7 +319,18 @@ class Big(nn.Module):
         return self.narrow(y)
 
 
-BIG_FORMS = ("output", "conv", "pool", "elementwise", "pad", "view", "permute", "cat", "upsample", "reduce")
+BIG_FORMS = (
+    "output",
+    "conv",
+    "pool",
+    "elementwise",
+    "pad",
+    "view",
+    "permute",
+    "cat",
+    "upsample",
+    "reduce",
+)
 
 
 @kind

@@ -68,9 +68,7 @@ def make_and_run(name, dtype, folder, arguments):
         if dtype == "fp16":
             inputs = tuple(x.half().float() if x.is_floating_point() else x for x in inputs)
         options = {"force_fp16": True} if dtype == "fp16" else {}
-        program = stock.Program(
-            folder_name(name, dtype), module, inputs, "network", name, options
-        )
+        program = stock.Program(folder_name(name, dtype), module, inputs, "network", name, options)
         result["parameters"] = sum(p.numel() for p in module.parameters())
         result["inputs"] = [list(x.shape) for x in inputs]
         start = time.monotonic()
@@ -83,7 +81,11 @@ def make_and_run(name, dtype, folder, arguments):
         verdict = Verdict(EXPORTER, f"nothing delegated: {error}")
     except Exception as error:  # whatever torch and the partitioner raise
         verdict = Verdict(EXPORTER, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
-    result |= {"verdict": verdict.word, "why": verdict.why[:500], "run_s": round(verdict.seconds, 2)}
+    result |= {
+        "verdict": verdict.word,
+        "why": verdict.why[:500],
+        "run_s": round(verdict.seconds, 2),
+    }
     return result
 
 
@@ -252,8 +254,13 @@ def parse():
     parser.add_argument("--only", action="append", help="names that contain this; may be repeated")
     parser.add_argument("--type", choices=TYPES, action="append", help="only of this type")
     parser.add_argument("--missing", action="store_true", help="only what has no result yet")
-    parser.add_argument("--again", action="append", default=[], metavar="VERDICT",
-                        help="with --missing: also what had this verdict")
+    parser.add_argument(
+        "--again",
+        action="append",
+        default=[],
+        metavar="VERDICT",
+        help="with --missing: also what had this verdict",
+    )
     parser.add_argument("--keep", metavar="FOLDER", help="keep what is not right, as cases")
     parser.add_argument("--timeout", type=float, default=900, help="seconds of one network")
     parser.add_argument("--run-timeout", type=float, default=240, help="seconds of its run")

@@ -91,7 +91,10 @@ def cut(draw, pool):
     x = anything(pool)
     dim = draw.randrange(pool.values[x].ndim)
     size = pool.values[x].shape[dim]
-    start, end = draw.randint(-size, size - 1), draw.choice((None, -1, size, size + 3, draw.randint(0, size)))
+    start, end = (
+        draw.randint(-size, size - 1),
+        draw.choice((None, -1, size, size + 3, draw.randint(0, size))),
+    )
     step = draw.choice((1, 1, 2, 3))
     index = [slice(None)] * dim + [slice(start, end, step)]
     moved(pool, f"slice dim {dim} {start}:{end}:{step}", lambda v: v[tuple(index)], x)
@@ -313,7 +316,9 @@ def pooling(draw, pool):
             nn.LPPool2d(2, kernel, stride),
         )
     )
-    pool.apply(Step(repr(module), None, (x,), module=module, moves=isinstance(module, nn.MaxPool2d)))
+    pool.apply(
+        Step(repr(module), None, (x,), module=module, moves=isinstance(module, nn.MaxPool2d))
+    )
 
 
 @operator
@@ -328,7 +333,9 @@ def pool_indices(draw, pool):
 def pooling_1d(draw, pool):
     x = pool.floating(rank=3)
     k = draw.choice((2, 3, 4))
-    module = draw.choice((nn.MaxPool1d(k), nn.AvgPool1d(k), nn.AdaptiveAvgPool1d(draw.randint(1, 7))))
+    module = draw.choice(
+        (nn.MaxPool1d(k), nn.AvgPool1d(k), nn.AdaptiveAvgPool1d(draw.randint(1, 7)))
+    )
     pool.apply(Step(repr(module), None, (x,), module=module))
 
 
@@ -382,7 +389,9 @@ def recurrent(draw, pool):
     if pool.values[x].shape[1] > 12 or pool.values[x].shape[0] > 9:
         raise Reject("too long to unroll")
     kind = draw.choice((nn.GRU, nn.LSTM, nn.RNN))
-    module = kind(pool.values[x].shape[2], draw.size(24), batch_first=True, bidirectional=draw.chance(0.3))
+    module = kind(
+        pool.values[x].shape[2], draw.size(24), batch_first=True, bidirectional=draw.chance(0.3)
+    )
     pool.apply(Step(repr(module), None, (x,), module=FirstOf(module)))
 
 

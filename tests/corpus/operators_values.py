@@ -192,7 +192,11 @@ def comparison(draw, pool):
     name = draw.choice(COMPARISONS)
     compare = getattr(torch, name)
     if draw.chance(0.5):
-        c = draw.choice((0, 1, -1, 0.5)) if pool.values[x].is_floating_point() else draw.randint(-2, 3)
+        c = (
+            draw.choice((0, 1, -1, 0.5))
+            if pool.values[x].is_floating_point()
+            else draw.randint(-2, 3)
+        )
         pool.apply(Step(f"{name} {c}", lambda v: compare(v, c), (x,), sharp=True))
         return
     shape, dtype = draw.broadcastable(pool.values[x].shape), pool.values[x].dtype
@@ -304,7 +308,9 @@ def norm(draw, pool):
     x = pool.floating(least_rank=2)
     shape = pool.values[x].shape
     makes = [
-        lambda: nn.LayerNorm(shape[-draw.randint(1, min(2, len(shape) - 1)) :], elementwise_affine=draw.chance(0.8)),
+        lambda: nn.LayerNorm(
+            shape[-draw.randint(1, min(2, len(shape) - 1)) :], elementwise_affine=draw.chance(0.8)
+        ),
         lambda: nn.RMSNorm(shape[-1], eps=draw.choice((None, 1e-5, 1e-6))),
         lambda: nn.GroupNorm(draw.divisor(shape[1]), shape[1], affine=draw.chance(0.8)),
     ]

@@ -122,9 +122,9 @@ class Pool:
 
     def floating(self, rank=None, least_rank=0):
         return self.pick(
-            lambda v: v.is_floating_point()
-            and v.ndim >= least_rank
-            and (rank is None or v.ndim == rank)
+            lambda v: (
+                v.is_floating_point() and v.ndim >= least_rank and (rank is None or v.ndim == rank)
+            )
         )
 
     def network(self):

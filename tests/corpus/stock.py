@@ -252,7 +252,12 @@ def lower(program):
         raise NothingDelegated(", ".join(sorted(left)) or "an empty graph")
     stock = edge.to_executorch()
     data = getattr(stock, "_tensor_data", None) or {}
-    return stock.buffer, {name + ".ptd": bytes(part) for name, part in data.items()}, delegates, left
+    return (
+        stock.buffer,
+        {name + ".ptd": bytes(part) for name, part in data.items()},
+        delegates,
+        left,
+    )
 
 
 def write_case(folder, program):

@@ -70,7 +70,9 @@ def judge(manifest, status, output, errors):
     lines = output.splitlines()
     done = [line.split()[-1] for line in lines if line.startswith("DONE ")]
     reasons = [line for line in lines if line.startswith(("FAIL ", "REFUSED "))]
-    reason = reasons[-1].partition(" ")[2].removeprefix(manifest["name"]).lstrip(": ") if reasons else ""
+    reason = (
+        reasons[-1].partition(" ")[2].removeprefix(manifest["name"]).lstrip(": ") if reasons else ""
+    )
     if status < 0 or not done:
         ended = signal.Signals(-status).name if status < 0 else f"status {status}"
         tail = " | ".join(errors.strip().splitlines()[-3:])

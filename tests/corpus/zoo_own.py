@@ -49,7 +49,12 @@ class Crnn(nn.Module):
         super().__init__()
         layers, cin = [], 1
         for cout, pool in ((16, (2, 2)), (24, (2, 2)), (32, (2, 1)), (32, (4, 1))):
-            layers += [nn.Conv2d(cin, cout, 3, 1, 1), nn.BatchNorm2d(cout), nn.ReLU(), nn.MaxPool2d(pool)]
+            layers += [
+                nn.Conv2d(cin, cout, 3, 1, 1),
+                nn.BatchNorm2d(cout),
+                nn.ReLU(),
+                nn.MaxPool2d(pool),
+            ]
             cin = cout
         self.convs = nn.Sequential(*layers)
         self.lstm = nn.LSTM(32, 24, bidirectional=True)
@@ -65,8 +70,12 @@ class DeepSpeech(nn.Module):
     def __init__(self):
         super().__init__()
         self.convs = nn.Sequential(
-            nn.Conv2d(1, 8, (11, 5), (2, 2), (5, 2)), nn.BatchNorm2d(8), nn.Hardtanh(0, 20),
-            nn.Conv2d(8, 8, (11, 5), (2, 1), (5, 2)), nn.BatchNorm2d(8), nn.Hardtanh(0, 20),
+            nn.Conv2d(1, 8, (11, 5), (2, 2), (5, 2)),
+            nn.BatchNorm2d(8),
+            nn.Hardtanh(0, 20),
+            nn.Conv2d(8, 8, (11, 5), (2, 1), (5, 2)),
+            nn.BatchNorm2d(8),
+            nn.Hardtanh(0, 20),
         )
         self.rnn = nn.RNN(64, 24, 2, batch_first=True)
         self.out = nn.Linear(24, 29)
@@ -86,9 +95,13 @@ class TasNet(nn.Module):
         self.norm = nn.GroupNorm(1, 24)
         self.blocks = nn.ModuleList(
             nn.Sequential(
-                nn.Conv1d(24, 32, 1), nn.PReLU(), nn.GroupNorm(1, 32),
-                nn.Conv1d(32, 32, 3, padding=d, dilation=d, groups=32), nn.PReLU(),
-                nn.GroupNorm(1, 32), nn.Conv1d(32, 24, 1),
+                nn.Conv1d(24, 32, 1),
+                nn.PReLU(),
+                nn.GroupNorm(1, 32),
+                nn.Conv1d(32, 32, 3, padding=d, dilation=d, groups=32),
+                nn.PReLU(),
+                nn.GroupNorm(1, 32),
+                nn.Conv1d(32, 24, 1),
             )
             for d in (1, 2, 4)
         )
@@ -127,7 +140,9 @@ class Dcgan(nn.Module):
         super().__init__()
         widths, layers = (24, 48, 32, 16), []
         for i, (a, b) in enumerate(zip(widths, widths[1:])):
-            layers += [nn.ConvTranspose2d(a, b, 4, 1 if i == 0 else 2, 0 if i == 0 else 1, bias=False)]
+            layers += [
+                nn.ConvTranspose2d(a, b, 4, 1 if i == 0 else 2, 0 if i == 0 else 1, bias=False)
+            ]
             layers += [nn.BatchNorm2d(b), nn.ReLU()]
         self.body = nn.Sequential(*layers, nn.ConvTranspose2d(16, 3, 4, 2, 1), nn.Tanh())
 
@@ -169,11 +184,19 @@ class CycleGan(nn.Module):
             )
 
         self.down = nn.Sequential(unit(3, 8, 7, 1), unit(8, 16, 3, 2), unit(16, 32, 3, 2))
-        self.middle = nn.ModuleList(nn.Sequential(unit(32, 32, 3, 1), unit(32, 32, 3, 1)) for _ in range(2))
+        self.middle = nn.ModuleList(
+            nn.Sequential(unit(32, 32, 3, 1), unit(32, 32, 3, 1)) for _ in range(2)
+        )
         self.up = nn.Sequential(
-            nn.ConvTranspose2d(32, 16, 3, 2, 1, 1), nn.InstanceNorm2d(16), nn.ReLU(),
-            nn.ConvTranspose2d(16, 8, 3, 2, 1, 1), nn.InstanceNorm2d(8), nn.ReLU(),
-            nn.ReflectionPad2d(3), nn.Conv2d(8, 3, 7), nn.Tanh(),
+            nn.ConvTranspose2d(32, 16, 3, 2, 1, 1),
+            nn.InstanceNorm2d(16),
+            nn.ReLU(),
+            nn.ConvTranspose2d(16, 8, 3, 2, 1, 1),
+            nn.InstanceNorm2d(8),
+            nn.ReLU(),
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(8, 3, 7),
+            nn.Tanh(),
         )
 
     def forward(self, x):
@@ -260,7 +283,9 @@ class Gated(nn.Module):
         super().__init__()
         self.enter = nn.Conv2d(3, 16, 3, 1, 1)
         self.body = nn.Conv2d(16, 16, 3, 1, 1, groups=4)
-        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 4, 1), nn.ReLU(), nn.Conv2d(4, 16, 1))
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 4, 1), nn.ReLU(), nn.Conv2d(4, 16, 1)
+        )
         self.leave = nn.Conv2d(16, 3, 3, 1, 1)
 
     def forward(self, x):
@@ -278,11 +303,17 @@ class Unet(nn.Module):
 
         def two(a, b):
             return nn.Sequential(
-                nn.Conv2d(a, b, 3, 1, 1), nn.BatchNorm2d(b), nn.ReLU(), nn.Conv2d(b, b, 3, 1, 1), nn.ReLU()
+                nn.Conv2d(a, b, 3, 1, 1),
+                nn.BatchNorm2d(b),
+                nn.ReLU(),
+                nn.Conv2d(b, b, 3, 1, 1),
+                nn.ReLU(),
             )
 
         self.downs = nn.ModuleList((two(3, 8), two(8, 16), two(16, 32)))
-        self.ups = nn.ModuleList((nn.ConvTranspose2d(32, 16, 2, 2), nn.ConvTranspose2d(16, 8, 2, 2)))
+        self.ups = nn.ModuleList(
+            (nn.ConvTranspose2d(32, 16, 2, 2), nn.ConvTranspose2d(16, 8, 2, 2))
+        )
         self.joins = nn.ModuleList((two(32, 16), two(16, 8)))
         self.out = nn.Conv2d(8, 2, 1)
 
@@ -304,7 +335,9 @@ class Yolo(nn.Module):
         super().__init__()
 
         def unit(a, b, k=3, s=1):
-            return nn.Sequential(nn.Conv2d(a, b, k, s, k // 2, bias=False), nn.BatchNorm2d(b), nn.SiLU())
+            return nn.Sequential(
+                nn.Conv2d(a, b, k, s, k // 2, bias=False), nn.BatchNorm2d(b), nn.SiLU()
+            )
 
         self.stem = nn.Sequential(unit(3, 8, 3, 2), unit(8, 16, 3, 2), unit(16, 24, 3, 2))
         self.split = unit(24, 24, 1)
@@ -349,7 +382,9 @@ class PointNet(nn.Module):
         super().__init__()
         self.turn = nn.Sequential(nn.Conv1d(3, 16, 1), nn.ReLU(), nn.Conv1d(16, 32, 1), nn.ReLU())
         self.matrix = nn.Linear(32, 9)
-        self.body = nn.Sequential(nn.Conv1d(3, 24, 1), nn.BatchNorm1d(24), nn.ReLU(), nn.Conv1d(24, 48, 1))
+        self.body = nn.Sequential(
+            nn.Conv1d(3, 24, 1), nn.BatchNorm1d(24), nn.ReLU(), nn.Conv1d(24, 48, 1)
+        )
         self.out = nn.Linear(48, 10)
 
     def forward(self, x):

@@ -42,10 +42,18 @@ for kind, more in (
     ("MegatronBert", {}),
     ("Albert", {"embedding_size": 24}),
     ("ConvBert", {"embedding_size": 24}),
-    ("DebertaV2", {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "type_vocab_size": 0}),
+    (
+        "DebertaV2",
+        {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "type_vocab_size": 0},
+    ),
 ):
     of_transformers(
-        kind.lower(), "text encoders", f"{kind}Model", f"{kind}Config", with_mask(), **ENCODER | more
+        kind.lower(),
+        "text encoders",
+        f"{kind}Model",
+        f"{kind}Config",
+        with_mask(),
+        **ENCODER | more,
     )
 of_transformers(
     "distilbert",
@@ -80,8 +88,16 @@ of_transformers(
     **ENCODER,
 )
 of_transformers(
-    "fnet", "text encoders", "FNetModel", "FNetConfig", lambda: (tokens(16),), vocab_size=97,
-    hidden_size=32, num_hidden_layers=2, intermediate_size=64, max_position_embeddings=64,
+    "fnet",
+    "text encoders",
+    "FNetModel",
+    "FNetConfig",
+    lambda: (tokens(16),),
+    vocab_size=97,
+    hidden_size=32,
+    num_hidden_layers=2,
+    intermediate_size=64,
+    max_position_embeddings=64,
 )
 of_transformers(
     "modernbert",
@@ -89,7 +105,11 @@ of_transformers(
     "ModernBertModel",
     "ModernBertConfig",
     with_mask(),
-    pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2,
+    pad_token_id=0,
+    bos_token_id=1,
+    eos_token_id=2,
+    cls_token_id=1,
+    sep_token_id=2,
     **ENCODER,
 )
 of_transformers(
@@ -112,7 +132,12 @@ of_transformers(
     "T5Config",
     lambda: (tokens(11), tokens(5)),
     lambda net, x, y: net(input_ids=x, decoder_input_ids=y, use_cache=False).logits,
-    vocab_size=97, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4,
+    vocab_size=97,
+    d_model=32,
+    d_kv=8,
+    d_ff=64,
+    num_layers=2,
+    num_heads=4,
 )
 for kind in ("Bart", "Marian", "MBart", "Pegasus"):
     of_transformers(
@@ -122,10 +147,20 @@ for kind in ("Bart", "Marian", "MBart", "Pegasus"):
         f"{kind}Config",
         lambda: (tokens(11), tokens(5)),
         lambda net, x, y: net(input_ids=x, decoder_input_ids=y, use_cache=False).last_hidden_state,
-        vocab_size=97, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
-        decoder_attention_heads=4, encoder_ffn_dim=64, decoder_ffn_dim=64,
-        max_position_embeddings=64, pad_token_id=1, bos_token_id=0, eos_token_id=2,
-        decoder_start_token_id=2, forced_eos_token_id=2,
+        vocab_size=97,
+        d_model=32,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        max_position_embeddings=64,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+        decoder_start_token_id=2,
+        forced_eos_token_id=2,
     )
 
 for kind, more in (
@@ -149,7 +184,11 @@ for kind, more in (
     model = "Gemma3ForCausalLM" if kind == "Gemma3Text" else f"{kind}ForCausalLM"
     config = "Gemma3TextConfig" if kind == "Gemma3Text" else config
     of_transformers(
-        kind.lower(), "language models", model, config, lambda: (tokens(12),),
+        kind.lower(),
+        "language models",
+        model,
+        config,
+        lambda: (tokens(12),),
         lambda net, x: net(input_ids=x, use_cache=False).logits,
         **{k: v for k, v in (DECODER | more).items() if v is not None},
     )
@@ -161,8 +200,13 @@ for kind, keywords in (
 ):
     model = "GPT2LMHeadModel" if kind == "GPT2" else f"{kind}ForCausalLM"
     of_transformers(
-        kind.lower(), "language models", model, f"{kind}Config", lambda: (tokens(12),),
-        lambda net, x: net(input_ids=x, use_cache=False).logits, **keywords,
+        kind.lower(),
+        "language models",
+        model,
+        f"{kind}Config",
+        lambda: (tokens(12),),
+        lambda net, x: net(input_ids=x, use_cache=False).logits,
+        **keywords,
     )
 
 
@@ -171,9 +215,17 @@ def speech(count):
 
 
 WAVE = dict(
-    hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
-    conv_dim=(16, 16, 16), conv_stride=(5, 2, 2), conv_kernel=(10, 3, 3), vocab_size=29,
-    num_feat_extract_layers=3, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=4,
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    intermediate_size=64,
+    conv_dim=(16, 16, 16),
+    conv_stride=(5, 2, 2),
+    conv_kernel=(10, 3, 3),
+    vocab_size=29,
+    num_feat_extract_layers=3,
+    num_conv_pos_embeddings=16,
+    num_conv_pos_embedding_groups=4,
 )
 for kind, more in (
     ("Wav2Vec2", {}),
@@ -187,92 +239,204 @@ for kind, more in (
         kind.lower(), "speech", f"{kind}Model", f"{kind}Config", speech(2000), **WAVE | more
     )
 WHISPER = dict(
-    vocab_size=97, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
-    decoder_attention_heads=4, encoder_ffn_dim=64, decoder_ffn_dim=64, num_mel_bins=20,
-    max_source_positions=30, max_target_positions=20, pad_token_id=0, bos_token_id=1,
-    eos_token_id=2, decoder_start_token_id=1, suppress_tokens=None, begin_suppress_tokens=None,
+    vocab_size=97,
+    d_model=32,
+    encoder_layers=2,
+    decoder_layers=2,
+    encoder_attention_heads=4,
+    decoder_attention_heads=4,
+    encoder_ffn_dim=64,
+    decoder_ffn_dim=64,
+    num_mel_bins=20,
+    max_source_positions=30,
+    max_target_positions=20,
+    pad_token_id=0,
+    bos_token_id=1,
+    eos_token_id=2,
+    decoder_start_token_id=1,
+    suppress_tokens=None,
+    begin_suppress_tokens=None,
 )
 of_transformers(
-    "whisper", "speech", "WhisperModel", "WhisperConfig",
+    "whisper",
+    "speech",
+    "WhisperModel",
+    "WhisperConfig",
     lambda: (torch.randn(1, 20, 60), tokens(7)),
     lambda net, x, y: net(input_features=x, decoder_input_ids=y, use_cache=False).last_hidden_state,
     **WHISPER,
 )
 of_transformers(
-    "audio spectrogram transformer", "speech", "ASTModel", "ASTConfig",
-    lambda: (torch.randn(1, 64, 32),), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-    intermediate_size=64, patch_size=8, frequency_stride=8, time_stride=8, max_length=64,
+    "audio spectrogram transformer",
+    "speech",
+    "ASTModel",
+    "ASTConfig",
+    lambda: (torch.randn(1, 64, 32),),
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    intermediate_size=64,
+    patch_size=8,
+    frequency_stride=8,
+    time_stride=8,
+    max_length=64,
     num_mel_bins=32,
 )
 of_transformers(
-    "hifi-gan vocoder", "speech", "SpeechT5HifiGan", "SpeechT5HifiGanConfig",
-    lambda: (torch.randn(1, 20, 16),), lambda net, x: net(x), model_in_dim=16,
-    upsample_initial_channel=32, upsample_rates=[4, 4], upsample_kernel_sizes=[8, 8],
+    "hifi-gan vocoder",
+    "speech",
+    "SpeechT5HifiGan",
+    "SpeechT5HifiGanConfig",
+    lambda: (torch.randn(1, 20, 16),),
+    lambda net, x: net(x),
+    model_in_dim=16,
+    upsample_initial_channel=32,
+    upsample_rates=[4, 4],
+    upsample_kernel_sizes=[8, 8],
 )
 
 PATCHES = dict(
-    hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
-    image_size=64, patch_size=16,
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    intermediate_size=64,
+    image_size=64,
+    patch_size=16,
 )
 of_transformers(
-    "yolos", "detection", "YolosForObjectDetection", "YolosConfig", lambda: (image(64, 64),),
+    "yolos",
+    "detection",
+    "YolosForObjectDetection",
+    "YolosConfig",
+    lambda: (image(64, 64),),
     lambda net, x: (lambda y: (y.logits, y.pred_boxes))(net(x)),
     **PATCHES | dict(image_size=[64, 64], num_detection_tokens=9),
 )
 of_transformers(
-    "segformer", "segmentation", "SegformerForSemanticSegmentation", "SegformerConfig",
-    lambda: (image(64),), lambda net, x: net(x).logits, depths=[1, 1, 1, 1],
-    hidden_sizes=[16, 32, 48, 64], decoder_hidden_size=32, num_attention_heads=[1, 2, 3, 4],
+    "segformer",
+    "segmentation",
+    "SegformerForSemanticSegmentation",
+    "SegformerConfig",
+    lambda: (image(64),),
+    lambda net, x: net(x).logits,
+    depths=[1, 1, 1, 1],
+    hidden_sizes=[16, 32, 48, 64],
+    decoder_hidden_size=32,
+    num_attention_heads=[1, 2, 3, 4],
 )
 of_transformers(
-    "dpt", "depth", "DPTForDepthEstimation", "DPTConfig", lambda: (image(64),),
-    lambda net, x: net(x).predicted_depth, **PATCHES | dict(num_hidden_layers=4),
+    "dpt",
+    "depth",
+    "DPTForDepthEstimation",
+    "DPTConfig",
+    lambda: (image(64),),
+    lambda net, x: net(x).predicted_depth,
+    **PATCHES | dict(num_hidden_layers=4),
     backbone_out_indices=[0, 1, 2, 3],
-    neck_hidden_sizes=[16, 16, 32, 32], fusion_hidden_size=16, is_hybrid=False,
+    neck_hidden_sizes=[16, 16, 32, 32],
+    fusion_hidden_size=16,
+    is_hybrid=False,
 )
 of_transformers(
-    "glpn", "depth", "GLPNForDepthEstimation", "GLPNConfig", lambda: (image(64),),
-    lambda net, x: net(x).predicted_depth, depths=[1, 1, 1, 1], hidden_sizes=[16, 32, 48, 64],
-    decoder_hidden_size=16, num_attention_heads=[1, 2, 3, 4],
+    "glpn",
+    "depth",
+    "GLPNForDepthEstimation",
+    "GLPNConfig",
+    lambda: (image(64),),
+    lambda net, x: net(x).predicted_depth,
+    depths=[1, 1, 1, 1],
+    hidden_sizes=[16, 32, 48, 64],
+    decoder_hidden_size=16,
+    num_attention_heads=[1, 2, 3, 4],
 )
 of_transformers(
-    "swin2sr", "super-resolution", "Swin2SRForImageSuperResolution", "Swin2SRConfig",
-    lambda: (image(16),), lambda net, x: net(x).reconstruction, image_size=16, embed_dim=12,
-    depths=[2, 2], num_heads=[2, 2], window_size=8, upscale=2, upsampler="pixelshuffle",
+    "swin2sr",
+    "super-resolution",
+    "Swin2SRForImageSuperResolution",
+    "Swin2SRConfig",
+    lambda: (image(16),),
+    lambda net, x: net(x).reconstruction,
+    image_size=16,
+    embed_dim=12,
+    depths=[2, 2],
+    num_heads=[2, 2],
+    window_size=8,
+    upscale=2,
+    upsampler="pixelshuffle",
 )
 TEXT = ENCODER | dict(projection_dim=16, eos_token_id=2, bos_token_id=1, pad_token_id=0)
 VISION = PATCHES | dict(projection_dim=16)
 for kind in ("CLIP", "Siglip"):
     of_transformers(
-        f"{kind.lower()} images", "images and text", f"{kind}VisionModel", f"{kind}VisionConfig",
-        lambda: (image(64),), lambda net, x: net(x).last_hidden_state, **VISION,
+        f"{kind.lower()} images",
+        "images and text",
+        f"{kind}VisionModel",
+        f"{kind}VisionConfig",
+        lambda: (image(64),),
+        lambda net, x: net(x).last_hidden_state,
+        **VISION,
     )
     of_transformers(
-        f"{kind.lower()} text", "images and text", f"{kind}TextModel", f"{kind}TextConfig",
-        lambda: (tokens(9),), lambda net, x: net(x).last_hidden_state, **TEXT,
+        f"{kind.lower()} text",
+        "images and text",
+        f"{kind}TextModel",
+        f"{kind}TextConfig",
+        lambda: (tokens(9),),
+        lambda net, x: net(x).last_hidden_state,
+        **TEXT,
     )
 of_transformers(
-    "videomae", "video", "VideoMAEModel", "VideoMAEConfig",
-    lambda: (torch.randn(1, 4, 3, 32, 32),), **PATCHES | dict(image_size=32, num_frames=4),
+    "videomae",
+    "video",
+    "VideoMAEModel",
+    "VideoMAEConfig",
+    lambda: (torch.randn(1, 4, 3, 32, 32),),
+    **PATCHES | dict(image_size=32, num_frames=4),
 )
 of_transformers(
-    "timesformer", "video", "TimesformerModel", "TimesformerConfig",
-    lambda: (torch.randn(1, 4, 3, 32, 32),), **PATCHES | dict(image_size=32, num_frames=4),
+    "timesformer",
+    "video",
+    "TimesformerModel",
+    "TimesformerConfig",
+    lambda: (torch.randn(1, 4, 3, 32, 32),),
+    **PATCHES | dict(image_size=32, num_frames=4),
 )
 of_transformers(
-    "vilt", "images and text", "ViltModel", "ViltConfig", lambda: (tokens(7), image(64)),
-    lambda net, x, y: net(input_ids=x, pixel_values=y).pooler_output, **ENCODER,
-    image_size=64, patch_size=16,
+    "vilt",
+    "images and text",
+    "ViltModel",
+    "ViltConfig",
+    lambda: (tokens(7), image(64)),
+    lambda net, x, y: net(input_ids=x, pixel_values=y).pooler_output,
+    **ENCODER,
+    image_size=64,
+    patch_size=16,
 )
 of_transformers(
-    "superpoint", "keypoints", "SuperPointForKeypointDetection", "SuperPointConfig",
+    "superpoint",
+    "keypoints",
+    "SuperPointForKeypointDetection",
+    "SuperPointConfig",
     lambda: (image(64),),
     lambda net, x: net.encoder(x[:, :1]).last_hidden_state,
 )
 of_transformers(
-    "detr decoder", "detection", "DetrModel", "DetrConfig", lambda: (image(64),),
-    lambda net, x: net(x).last_hidden_state, use_timm_backbone=True, backbone="resnet18",
-    use_pretrained_backbone=False, backbone_config=None, d_model=32, encoder_layers=1,
-    decoder_layers=1, encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=64,
-    decoder_ffn_dim=64, num_queries=9,
+    "detr decoder",
+    "detection",
+    "DetrModel",
+    "DetrConfig",
+    lambda: (image(64),),
+    lambda net, x: net(x).last_hidden_state,
+    use_timm_backbone=True,
+    backbone="resnet18",
+    use_pretrained_backbone=False,
+    backbone_config=None,
+    d_model=32,
+    encoder_layers=1,
+    decoder_layers=1,
+    encoder_attention_heads=4,
+    decoder_attention_heads=4,
+    encoder_ffn_dim=64,
+    decoder_ffn_dim=64,
+    num_queries=9,
 )

@@ -50,7 +50,9 @@ def maxvit():
     from torchvision.models import MaxVit
 
     blocks = dict(block_channels=[32, 64], block_layers=[1, 1], head_dim=16)
-    model = MaxVit((56, 56), 16, partition_size=7, stochastic_depth_prob=0.0, num_classes=50, **blocks)
+    model = MaxVit(
+        (56, 56), 16, partition_size=7, stochastic_depth_prob=0.0, num_classes=50, **blocks
+    )
     return model, (image(56),)
 
 
@@ -87,7 +89,9 @@ def anchored(name, size):
         if "bbox_ctrness" in heads:
             found = model.box_coder.decode(heads["bbox_regression"][0], anchors)
             return found, torch.sqrt(scores.sigmoid() * heads["bbox_ctrness"].sigmoid())
-        return model.box_coder.decode_single(heads["bbox_regression"][0], anchors), scores.softmax(-1)
+        return model.box_coder.decode_single(heads["bbox_regression"][0], anchors), scores.softmax(
+            -1
+        )
 
     def make():
         from torchvision.models import detection
