@@ -164,7 +164,7 @@ def rms(v, dim=-1, eps=1e-6):
     return v * torch.rsqrt(v.pow(2).mean(dim, keepdim=True) + eps)
 
 
-# Insides beyond 65504 or below 6e-8 whose results are harmless, and which PyTorch's half gets right.
+# Insides beyond 65504 or below 6e-8 with harmless results, which PyTorch's half gets right.
 RANGES = (
     ("rms norm", rms),
     ("rms norm of squares", lambda v: v / torch.sqrt((v * v).mean(-1, keepdim=True) + 1e-5)),

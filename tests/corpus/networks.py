@@ -76,6 +76,7 @@ def make_and_run(name, dtype, folder, arguments):
         result["export_s"] = round(time.monotonic() - start, 1)
         result["delegates"] = manifest["delegates"]
         result["cpu_ops"] = manifest["cpu_ops"]
+        result["constants_folded"] = manifest.get("constants_folded", False)
         verdict = run_case(folder, arguments.runner, arguments.run_timeout)
     except stock.NothingDelegated as error:
         verdict = Verdict(EXPORTER, f"nothing delegated: {error}")
@@ -144,7 +145,7 @@ def write_results(results):
 
 
 def wanted(results, arguments):
-    """The networks to run, each with its types; all families in turn, for runs that are cut short."""
+    """The networks to run and their types; families in turn, for runs that are cut short."""
     seen = collections.Counter()
     places = {}
     for name, net in zoo().items():

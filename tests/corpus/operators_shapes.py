@@ -1,4 +1,4 @@
-"""Random operators on shapes and images: copies, views, gathers, convolutions, pooling, resizing."""
+"""Random operators on shapes and images: copies, gathers, convolutions, pooling, resizing."""
 
 import torch
 from torch import nn
