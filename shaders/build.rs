@@ -1,88 +1,144 @@
-//! Compiles every `shaders/*.comp` to SPIR-V and writes `shaders.rs`: an enum of the kernels, their
-//! code, and what reflection says of their bindings and push constants.
+//! Compiles every `shaders/*.comp` to SPIR-V and writes `shaders.rs`, an enum of the kernels and a table
+//! of their code and interfaces, and `kernels.rs`, by which Rust calls them: named push and
+//! specialization constants, named bindings, and what both languages must know alike.
 //!
-//! A shader names its variants in a line that GLSL ignores:
-//! `#pragma variants f32: STORAGE=float; f16: STORAGE=float16_t HALF=1`
-//! gives `GemmF32` and `GemmF16` for `gemm.comp`. Without the line there is one kernel, `Gemm`.
+//! GLSL is where an interface is written down. `build/glsl.rs` says which pragmas it may hold.
 
+#[path = "build/emit.rs"]
+mod emit;
+#[path = "build/glsl.rs"]
+mod glsl;
+#[path = "build/interface.rs"]
+mod interface;
+#[path = "build/reflect.rs"]
+mod reflect;
+
+use emit::{Family, Shader};
+use glsl::{camel, Declared};
 use glslang::{
     include::{IncludeHandler, IncludeResult, IncludeType},
     Compiler, CompilerOptions, ShaderInput, ShaderSource, ShaderStage, SourceLanguage,
     SpirvVersion, Target, VulkanVersion,
 };
-use std::fmt::Write as _;
+use interface::{BindingKind, Interface};
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+const LIB: &str = "shaders/lib";
+
 fn main() {
     println!("cargo:rerun-if-changed=shaders");
-    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let mut files: Vec<PathBuf> = fs::read_dir("shaders")
-        .expect("shaders/ exists")
-        .map(|entry| entry.expect("readable").path())
-        .filter(|path| path.extension().is_some_and(|e| e == "comp"))
-        .collect();
-    files.sort();
-    let (mut variants, mut infos) = (String::new(), String::new());
-    for file in &files {
-        let source = fs::read_to_string(file).expect("readable shader");
-        let stem = file
-            .file_stem()
-            .expect("named")
-            .to_string_lossy()
-            .into_owned();
-        for (suffix, defines) in variants_of(&source) {
-            let name = format!("{}{}", camel(&stem), camel(&suffix));
-            let spirv = compile(file, &source, &defines);
-            let facts = reflect(&spirv).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-            let bytes: Vec<u8> = spirv.iter().flat_map(|word| word.to_le_bytes()).collect();
-            fs::write(out.join(format!("{name}.spv")), bytes).expect("OUT_DIR is writable");
-            writeln!(
-                variants,
-                "    /// `shaders/{stem}.comp` {defines:?}\n    {name},"
-            )
-            .expect("string");
-            writeln!(
-                infos,
-                "    ShaderInfo {{ name: {:?}, bindings: &[{}], push_words: {}, spec_constants: {}, \
-                 spirv: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.spv\")) }},",
-                format!("{stem}{}{suffix}", if suffix.is_empty() { "" } else { "_" }),
-                facts.bindings.join(", "),
-                facts.push_words,
-                facts.spec_constants,
-            )
-            .expect("string");
+    if let Err(message) = run() {
+        eprintln!("{message}");
+        std::process::exit(1);
+    }
+}
+
+fn run() -> Result<(), String> {
+    let out = PathBuf::from(env::var("OUT_DIR").map_err(|e| e.to_string())?);
+    let mut families = Vec::new();
+    for file in files("shaders", "comp")? {
+        families.extend(compiled(&file, &out)?);
+    }
+    let mut lib = Vec::new();
+    for file in files(LIB, "glsl")? {
+        lib.push(declared(&file)?);
+    }
+    write(&out.join("kernels.rs"), emit::kernels(&families, &lib)?)?;
+    write(&out.join("shaders.rs"), table(&families))
+}
+
+/// In the order of their names.
+fn files(folder: &str, extension: &str) -> Result<Vec<PathBuf>, String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|e| format!("{folder}: {e}"))? {
+        let path = entry.map_err(|e| format!("{folder}: {e}"))?.path();
+        if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
         }
     }
-    let text = format!(
-        "/// A kernel. The numbers are indices into the table of [`Shader::info`].\n\
-         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]\n\
-         pub enum Shader {{\n{variants}}}\n\nstatic INFOS: &[ShaderInfo] = &[\n{infos}];\n"
-    );
-    fs::write(out.join("shaders.rs"), text).expect("OUT_DIR is writable");
+    found.sort();
+    Ok(found)
 }
 
-fn variants_of(source: &str) -> Vec<(String, Vec<String>)> {
-    let Some(line) = source
-        .lines()
-        .find_map(|l| l.trim().strip_prefix("#pragma variants "))
-    else {
-        return vec![(String::new(), Vec::new())];
-    };
-    line.split(';')
-        .map(|variant| {
-            let (name, defines) = variant.split_once(':').unwrap_or((variant, ""));
-            let defines = defines.split_whitespace().map(str::to_owned).collect();
-            (name.trim().to_owned(), defines)
-        })
-        .collect()
+fn read(file: &Path) -> Result<String, String> {
+    fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))
 }
 
-fn camel(name: &str) -> String {
-    name.split('_')
-        .filter(|part| !part.is_empty())
-        .map(|part| part[..1].to_uppercase() + &part[1..])
-        .collect()
+fn write(file: &Path, contents: impl AsRef<[u8]>) -> Result<(), String> {
+    fs::write(file, contents).map_err(|e| format!("{}: {e}", file.display()))
+}
+
+fn declared(file: &Path) -> Result<Declared, String> {
+    glsl::scan(&read(file)?).map_err(|e| format!("{}: {e}", file.display()))
+}
+
+/// What is included by `of`, directly or not, once each.
+fn included(of: &Declared) -> Result<Vec<Declared>, String> {
+    let mut names = of.includes.clone();
+    let mut found: Vec<Declared> = Vec::new();
+    while let Some(name) = names.get(found.len()) {
+        let next = declared(&Path::new(LIB).join(name))?;
+        for name in &next.includes {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        found.push(next);
+    }
+    Ok(found)
+}
+
+/// The families of one file, whose variants' code is left in `out`.
+fn compiled(file: &Path, out: &Path) -> Result<Vec<Family>, String> {
+    let in_file = |e: String| format!("{}: {e}", file.display());
+    let source = read(file)?;
+    let own = declared(file)?;
+    let included = included(&own)?;
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    interface::check_name(&stem, "the file").map_err(in_file)?;
+    if own.variants.is_empty() {
+        return Err(in_file("no #pragma variants".into()));
+    }
+    let mut families = Vec::new();
+    for group in &own.variants {
+        let mut shaders: Vec<Shader> = Vec::new();
+        let mut agreed: Option<Interface> = None;
+        for variant in &group.variants {
+            let name = [&*stem, &group.group, &variant.name].map(camel).concat();
+            let spirv = compile(&source, &variant.defines)
+                .map_err(|e| in_file(format!("{:?}: {e}", variant.defines)))?;
+            let interface = reflect::reflect(&spirv)
+                .map_err(|e| in_file(format!("variant {}: {e}", variant.name)))?;
+            let first = agreed.get_or_insert_with(|| interface.clone());
+            if let (Some(what), Some(other)) = (first.difference(&interface), shaders.first()) {
+                return Err(in_file(format!(
+                    "variants {} and {} differ in {what}; such have lines of their own, \
+                     #pragma variants(NAME) ...",
+                    other.variant.name, variant.name
+                )));
+            }
+            let bytes: Vec<u8> = spirv.iter().flat_map(|word| word.to_le_bytes()).collect();
+            write(&out.join(format!("{name}.spv")), bytes)?;
+            let variant = variant.clone();
+            let kinds = interface.bindings.iter().map(|b| b.kind).collect();
+            shaders.push(Shader {
+                variant,
+                name,
+                kinds,
+            });
+        }
+        families.push(Family {
+            stem: stem.to_string(),
+            group: group.group.clone(),
+            variants: shaders,
+            interface: agreed.ok_or_else(|| in_file("a line of no variants".into()))?,
+            own: own.clone(),
+            included: included.clone(),
+        });
+    }
+    Ok(families)
 }
 
 struct Lib;
@@ -95,7 +151,7 @@ impl IncludeHandler for Lib {
         _from: &str,
         _depth: usize,
     ) -> Option<IncludeResult> {
-        let data = fs::read_to_string(Path::new("shaders/lib").join(name)).ok()?;
+        let data = fs::read_to_string(Path::new(LIB).join(name)).ok()?;
         Some(IncludeResult {
             name: name.to_owned(),
             data,
@@ -103,8 +159,8 @@ impl IncludeHandler for Lib {
     }
 }
 
-fn compile(file: &Path, source: &str, defines: &[String]) -> Vec<u32> {
-    let compiler = Compiler::acquire().expect("glslang starts");
+fn compile(source: &str, defines: &[String]) -> Result<Vec<u32>, String> {
+    let compiler = Compiler::acquire().ok_or("glslang does not start")?;
     let options = CompilerOptions {
         source_language: SourceLanguage::GLSL,
         target: Target::Vulkan {
@@ -131,121 +187,61 @@ fn compile(file: &Path, source: &str, defines: &[String]) -> Vec<u32> {
     )
     .and_then(|input| compiler.create_shader(input))
     .and_then(|shader| shader.compile())
-    .unwrap_or_else(|e| panic!("{} {defines:?}: {e}", file.display()))
+    .map_err(|e| e.to_string())
 }
 
-struct Facts {
-    /// `BindingKind` of binding 0, 1, 2, ...
-    bindings: Vec<&'static str>,
-    push_words: u32,
-    spec_constants: usize,
-}
-
-/// Bindings (0..n, each used), push-constant words and specialization constants.
-fn reflect(spirv: &[u32]) -> Result<Facts, String> {
-    use rspirv::dr::Operand;
-    use rspirv::spirv::{Decoration, Op, StorageClass};
-    use std::collections::{BTreeMap, BTreeSet, HashMap};
-    let mut loader = rspirv::dr::Loader::new();
-    rspirv::binary::parse_words(spirv, &mut loader).map_err(|e| format!("{e:?}"))?;
-    let module = loader.module();
-    // Binding number of each variable; several variables may show one buffer.
-    let (mut bound, mut spec_ids) = (HashMap::new(), BTreeSet::new());
-    let mut offsets: HashMap<u32, u32> = HashMap::new();
-    for i in &module.annotations {
-        match (i.class.opcode, i.operands.as_slice()) {
-            (
-                Op::Decorate,
-                [Operand::IdRef(id), Operand::Decoration(Decoration::Binding), Operand::LiteralBit32(n)],
-            ) => {
-                bound.insert(*id, *n);
-            }
-            (
-                Op::Decorate,
-                [_, Operand::Decoration(Decoration::SpecId), Operand::LiteralBit32(n)],
-            ) => {
-                spec_ids.insert(*n);
-            }
-            (
-                Op::MemberDecorate,
-                [Operand::IdRef(ty), _, Operand::Decoration(Decoration::Offset), Operand::LiteralBit32(n)],
-            ) => {
-                let last = offsets.entry(*ty).or_default();
-                *last = (*last).max(*n);
-            }
-            _ => {}
-        }
-    }
-    let mut bindings: BTreeMap<u32, &'static str> = BTreeMap::new();
-    for i in &module.types_global_values {
-        let number = i.result_id.and_then(|id| bound.get(&id));
-        if let (Op::Variable, [Operand::StorageClass(class), ..], Some(&number)) =
-            (i.class.opcode, i.operands.as_slice(), number)
-        {
-            let kind = match class {
-                StorageClass::UniformConstant => "BindingKind::Image",
-                _ => "BindingKind::Buffer",
-            };
-            if bindings
-                .insert(number, kind)
-                .is_some_and(|other| other != kind)
-            {
-                return Err(format!("binding {number} is a buffer and an image"));
-            }
-        }
-    }
-    if !bindings
-        .keys()
-        .copied()
-        .eq(0..u32::try_from(bindings.len()).unwrap_or(0))
-    {
-        return Err(format!("bindings {bindings:?} are not 0, 1, 2, ..."));
-    }
-    // Push constants are 32-bit scalars or arrays of them that end the block.
-    let mut push_words = 0;
-    for i in &module.types_global_values {
-        if let (
-            Op::TypePointer,
-            [Operand::StorageClass(StorageClass::PushConstant), Operand::IdRef(ty)],
-        ) = (i.class.opcode, i.operands.as_slice())
-        {
-            if let Some(last) = offsets.get(ty) {
-                push_words = push_words.max(last / 4 + last_member_words(&module, *ty)?);
-            }
-        }
-    }
-    Ok(Facts {
-        bindings: bindings.into_values().collect(),
-        push_words,
-        spec_constants: spec_ids.len(),
-    })
-}
-
-/// Size in words of the last member of the struct `ty`.
-fn last_member_words(module: &rspirv::dr::Module, ty: u32) -> Result<u32, String> {
-    use rspirv::dr::Operand;
-    use rspirv::spirv::Op;
-    let find = |id: u32| {
-        module
-            .types_global_values
+/// The enum of all variants, and what each is.
+fn table(families: &[Family]) -> String {
+    let (mut variants, mut infos) = (String::new(), String::new());
+    for family in families {
+        let interface = &family.interface;
+        let kind = |kind: &BindingKind| match kind {
+            BindingKind::Buffer => "BindingKind::Buffer",
+            BindingKind::Image => "BindingKind::Image",
+        };
+        let names: Vec<_> = interface.bindings.iter().map(|b| &b.name).collect();
+        let spec: Vec<_> = interface
+            .constants
             .iter()
-            .find(|i| i.result_id == Some(id))
-    };
-    let block = find(ty).ok_or("push block type")?;
-    let Some(Operand::IdRef(member)) = block.operands.last() else {
-        return Err("empty push block".into());
-    };
-    let member = find(*member).ok_or("push member type")?;
-    match (member.class.opcode, member.operands.as_slice()) {
-        (Op::TypeInt | Op::TypeFloat, _) => Ok(1),
-        (Op::TypeArray, [_, Operand::IdRef(length)]) => {
-            match find(*length).and_then(|c| c.operands.first()) {
-                Some(Operand::LiteralBit32(n)) => Ok(*n),
-                other => Err(format!("array length {other:?}")),
-            }
+            .map(|c| c.name.to_lowercase())
+            .collect();
+        let mut push = String::new();
+        for leaf in interface.push.leaves() {
+            let (path, first, words) = (leaf.path, leaf.first_word, leaf.words);
+            let _ = write!(
+                push,
+                "PushMember {{ name: {path:?}, words: {first}..{} }}, ",
+                first + words
+            );
         }
-        (op, _) => Err(format!(
-            "push constants must be 32-bit scalars, found {op:?}"
-        )),
+        for shader in &family.variants {
+            let Shader {
+                variant,
+                name,
+                kinds,
+            } = shader;
+            let kinds: Vec<_> = kinds.iter().map(kind).collect();
+            let (stem, defines) = (&family.stem, &variant.defines);
+            let full = format!("{}_{}", family.module(), variant.name);
+            let _ = write!(
+                variants,
+                "    /// `shaders/{stem}.comp` {defines:?}\n    {name},\n"
+            );
+            let _ = write!(
+                infos,
+                "    ShaderInfo {{ name: {full:?}, file: {stem:?}, bindings: &[{}], \
+                 binding_names: &{names:?}, push_words: {}, push: &[{push}], spec_constants: {}, \
+                 spec: &{spec:?}, \
+                 spirv: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.spv\")) }},\n",
+                kinds.join(", "),
+                interface.push.words(),
+                interface.constants.len() + 3,
+            );
+        }
     }
+    format!(
+        "/// A kernel. The numbers are indices into the table of [`Shader::info`].\n\
+         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]\n\
+         pub enum Shader {{\n{variants}}}\n\nstatic INFOS: &[ShaderInfo] = &[\n{infos}];\n"
+    )
 }

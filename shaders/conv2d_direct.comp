@@ -2,11 +2,14 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #pragma variants f32: ; f16: HALF
+#pragma bindings ConvOperands
 // Convolution without columns, any geometry, also transposed. One invocation = 4 output channels
 // at PIXELS positions of a row that see the same kernel positions: neighbours, or, transposed,
 // every stride_w-th. Sums run in the order of K = (kh, kw, c), as in the GEMM.
 #include "workgroup.glsl"
 #include "storage.glsl"
+#include "activation.glsl"
+#include "conv_window.glsl"
 
 // x: [n][h_in][w_in][x_pixel]; pad lanes may be NaN.
 layout(std430, set = 0, binding = 0) readonly buffer X { STORAGE x[]; };
@@ -24,28 +27,22 @@ layout(push_constant) uniform Push {
   uint k_channels;
   uint weight_row;  // group_out padded
   uint x_pixel;
-  int h_in;
-  int w_in;
-  int h_out;
-  int w_out;
-  int kernel_h;
-  int kernel_w;
-  int stride_h;
-  int stride_w;
-  int padding_h;
-  int padding_w;
-  int dilation_h;
-  int dilation_w;
-  float activation_p;
-  float activation_q;
-  float last_p;
-  float last_q;
+  ConvWindow window;
+  EpilogueParameters parameters;
 };
 
 #include "conv_finish.glsl"
 
-// 0: the four channels may lie in different groups. 1: one group, channels read one by one.
-// 2: one group, input channels aligned and read four at once.
+// How the inputs of four outputs are read.
+#pragma enum Channels
+// The four may lie in different groups.
+const uint CHANNELS_MIXED = 0u;
+// Of one group, one by one.
+const uint CHANNELS_SINGLE = 1u;
+// Of one group, aligned, four at once.
+const uint CHANNELS_QUADS = 2u;
+
+#pragma types CHANNELS: Channels; TRANSPOSED: bool
 layout(constant_id = 8) const uint CHANNELS = 0;
 layout(constant_id = 9) const uint TRANSPOSED = 0;
 
@@ -70,38 +67,38 @@ void main() {
   uint quad = id % quads;
   uint strip = id / quads % strips;
   uint row = id / quads / strips;
-  int oh = int(row % uint(h_out));
-  uint image = row / uint(h_out);
-  int step_w = TRANSPOSED != 0 ? stride_w : 1;
+  int oh = int(row % uint(window.h_out));
+  uint image = row / uint(window.h_out);
+  int step_w = TRANSPOSED != 0 ? window.stride_w : 1;
   int ow_first = int(strip) / step_w * (int(PIXELS) * step_w) + int(strip) % step_w;
 
   // Pad lanes compute the last channel once more.
   uvec4 channels = min(uvec4(quad * 4) + uvec4(0, 1, 2, 3), uvec4(c_out - 1));
   uvec4 groups = channels / group_out;
-  uvec4 base = groups * (uint(kernel_h * kernel_w) * k_channels * weight_row) + channels % group_out;
+  uvec4 base = groups * (uint(window.kernel_h * window.kernel_w) * k_channels * weight_row) + channels % group_out;
 
   vec4 sums[PIXELS];
   [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
     sums[i] = vec4(0.0);
   }
-  for (int kh = 0; kh < kernel_h; ++kh) {
-    int h = position(oh, kh, stride_h, padding_h, dilation_h, h_in);
+  for (int kh = 0; kh < window.kernel_h; ++kh) {
+    int h = position(oh, kh, window.stride_h, window.padding_h, window.dilation_h, window.h_in);
     if (h < 0) {
       continue;
     }
-    for (int kw = 0; kw < kernel_w; ++kw) {
-      uint tap = uint(kh * kernel_w + kw) * k_channels * weight_row;
+    for (int kw = 0; kw < window.kernel_w; ++kw) {
+      uint tap = uint(kh * window.kernel_w + kw) * k_channels * weight_row;
       int starts[PIXELS];
       bool any_inside = false;
       [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
-        int w = position(ow_first + int(i) * step_w, kw, stride_w, padding_w, dilation_w, w_in);
+        int w = position(ow_first + int(i) * step_w, kw, window.stride_w, window.padding_w, window.dilation_w, window.w_in);
         any_inside = any_inside || w >= 0;
-        starts[i] = w < 0 ? -1 : int(((image * uint(h_in) + uint(h)) * uint(w_in) + uint(w)) * x_pixel);
+        starts[i] = w < 0 ? -1 : int(((image * uint(window.h_in) + uint(h)) * uint(window.w_in) + uint(w)) * x_pixel);
       }
       if (!any_inside) {
         continue;
       }
-      if (CHANNELS == 2) {
+      if (CHANNELS == CHANNELS_QUADS) {
         uint first = groups.x * group_in;
         for (uint c = 0; c < group_in; c += 4) {
           bvec4 real = lessThan(uvec4(c) + uvec4(0, 1, 2, 3), uvec4(group_in));
@@ -124,7 +121,7 @@ void main() {
         for (uint c = 0; c < group_in; ++c) {
           uvec4 at = base + tap + c * weight_row;
           vec4 w0;
-          if (CHANNELS == 1) {
+          if (CHANNELS == CHANNELS_SINGLE) {
             w0 = vec4(weight4[at.x >> 2]);
           } else {
             w0 = vec4(weight[at.x], weight[at.y], weight[at.z], weight[at.w]);
@@ -133,7 +130,7 @@ void main() {
             if (starts[i] >= 0) {
               uvec4 from = uvec4(uint(starts[i]) + c) + groups * group_in;
               vec4 value = vec4(x[from.x]);
-              if (CHANNELS == 0) {
+              if (CHANNELS == CHANNELS_MIXED) {
                 value = vec4(value.x, x[from.y], x[from.z], x[from.w]);
               }
               sums[i] = fma(value, w0, sums[i]);
@@ -144,14 +141,14 @@ void main() {
     }
   }
   Finish finish = finish_of(quad * 4, c_out);
-  uint at = (row * uint(w_out) + uint(ow_first)) * quads + quad;
+  uint at = (row * uint(window.w_out) + uint(ow_first)) * quads + quad;
   uint step = uint(step_w) * quads;
   [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
-    vec4 other = ow_first + int(i) * step_w < w_out ? residual_of(at + i * step) : vec4(0.0);
+    vec4 other = ow_first + int(i) * step_w < window.w_out ? residual_of(at + i * step) : vec4(0.0);
     sums[i] = finished(sums[i], finish, other);
   }
   [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
-    if (ow_first + int(i) * step_w < w_out) {
+    if (ow_first + int(i) * step_w < window.w_out) {
       y4[at + i * step] = STORAGE4(sums[i]);
     }
   }

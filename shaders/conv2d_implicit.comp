@@ -1,7 +1,10 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#pragma variants f32: ; f16: HALF; part_f32: PART; part_f16: PART HALF; serial_f32: SERIAL; serial_f16: SERIAL HALF
+#pragma variants f32: ; f16: HALF; serial_f32: SERIAL; serial_f16: SERIAL HALF
+#pragma variants(part) f32: PART; f16: PART HALF
+#pragma bindings ConvOperands
+#pragma bindings(part) ConvPartOperands
 // Convolution as a GEMM whose left operand is gathered from the image as it is needed: im2col
 // without columns. One workgroup = TILE_M pixels x 4 * TILE_N4 channels, one invocation = PIXELS x
 // 4 * THREAD_N4 of them. Sums run as the GEMM's: k = (kh, kw, c) ascending, one fma per step.
@@ -18,17 +21,8 @@ layout(constant_id = 10) const uint TILE_K4 = 4;
 layout(constant_id = 11) const uint THREAD_N4 = 2;
 #include "gather.glsl"
 
-#ifdef PART
-layout(constant_id = 3) const uint PIXELS = 8;
-layout(constant_id = 4) const uint BIAS = 0;
-layout(constant_id = 5) const uint ACTIVATION = 0;
-layout(constant_id = 6) const uint RESIDUAL = 0;
-layout(constant_id = 7) const uint LAST_ACTIVATION = 0;
-// [part][pixel - pixel_first][pixel_out]
-layout(std430, set = 0, binding = 2) writeonly buffer Parts { vec4 parts[]; };
-#else
+// Sums of parts: [part][pixel - pixel_first][pixel_out]
 #include "conv_finish.glsl"
-#endif
 
 const uint THREADS_N = TILE_N4 / THREAD_N4;
 const uint THREADS_M = TILE_M / PIXELS;

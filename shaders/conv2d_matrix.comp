@@ -6,7 +6,10 @@
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_cooperative_matrix : require
 #pragma use_vulkan_memory_model
-#pragma variants f16: HALF; part_f16: HALF PART; serial_f16: HALF SERIAL
+#pragma variants f16: HALF; serial_f16: HALF SERIAL
+#pragma variants(part) f16: HALF PART
+#pragma bindings ConvOperands
+#pragma bindings(part) ConvPartOperands
 // conv2d_implicit.comp on matrix units: fp16 operands, 32-bit sums. Every subgroup of 32 sums
 // PIXELS x MATRICES_N matrices of 16x16. The order of a sum is the device's.
 // PART: one workgroup sums a part of K only; conv2d_parts.comp adds the parts.
@@ -19,6 +22,7 @@ layout(constant_id = 8) const uint TILE_M = 64;
 layout(constant_id = 9) const uint TILE_N4 = 16;
 layout(constant_id = 10) const uint TILE_K4 = 16;
 layout(constant_id = 11) const uint MATRICES_N = 2;
+#pragma types EIGHTS_A: bool; EIGHTS_B: bool
 // 1: eight neighbours in K are eight channels of one tap, aligned in the image.
 layout(constant_id = 15) const uint EIGHTS_A = 1;
 // 1: rows of the weight are aligned to eight.
@@ -30,23 +34,14 @@ layout(constant_id = 17) const uint BUFFERS = 2;
 layout(std430, set = 0, binding = 0) readonly buffer X8 { uvec4 x8[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Weight8 { uvec4 weight8[]; };
 
-#ifdef PART
-layout(constant_id = 3) const uint PIXELS = 2;
-layout(constant_id = 4) const uint BIAS = 0;
-layout(constant_id = 5) const uint ACTIVATION = 0;
-layout(constant_id = 6) const uint RESIDUAL = 0;
-layout(constant_id = 7) const uint LAST_ACTIVATION = 0;
-// [part][pixel - pixel_first][pixel_out]
-layout(std430, set = 0, binding = 2) writeonly buffer Parts { vec4 parts[]; };
-#else
+// Sums of parts: [part][pixel - pixel_first][pixel_out]
 #include "conv_finish.glsl"
-#endif
 
 #include "matrix.glsl"
 
-const uint SUBGROUPS_N = TILE_N4 * 4 / (SIDE * MATRICES_N);
-const uint SUBGROUPS_M = TILE_M / (SIDE * PIXELS);
-const uint THREADS = SUBGROUPS_M * SUBGROUPS_N * 32;
+const uint SUBGROUPS_N = TILE_N4 * 4 / (MATRIX_SIDE * MATRICES_N);
+const uint SUBGROUPS_M = TILE_M / (MATRIX_SIDE * PIXELS);
+const uint THREADS = SUBGROUPS_M * SUBGROUPS_N * MATRIX_SUBGROUP;
 // In eights: 16 bytes, what one invocation loads and stores at once.
 const uint TILE_K8 = TILE_K4 / 2;
 const uint TILE_N8 = TILE_N4 / 2;
@@ -58,13 +53,13 @@ const uint PITCH_B = TILE_N8 + 1;
 const uint SIZE_A = TILE_M * PITCH_A;
 const uint SIZE_B = TILE_K4 * 4 * PITCH_B;
 // In fours of 32 bits.
-const uint PITCH_SUM = SIDE / 4 + 1;
+const uint PITCH_SUM = MATRIX_SIDE / 4 + 1;
 
 shared uvec4 tile_a[BUFFERS * SIZE_A];  // [row][k / 8]
 shared uvec4 tile_b[BUFFERS * SIZE_B];  // [k][column / 8]
 // Matrices of a subgroup, one below the other, that are finished together, in a loop.
 const uint TOGETHER = PIXELS % 2 == 0 ? 2 : 1;
-const uint SIZE_SUM = TOGETHER * SIDE * PITCH_SUM;
+const uint SIZE_SUM = TOGETHER * MATRIX_SIDE * PITCH_SUM;
 shared vec4 tile_sum[SUBGROUPS_M * SUBGROUPS_N * SIZE_SUM];
 
 #include "gather_load.glsl"
@@ -72,11 +67,11 @@ shared vec4 tile_sum[SUBGROUPS_M * SUBGROUPS_N * SIZE_SUM];
 // Eight neighbours in K of the pixel that load `load` is of.
 uvec4 load_a8(const uint load, const uint group) {
   if (EIGHTS_A != 0) {
-    ivec2 at = ivec2(kh * dilation_h, kw * dilation_w);
+    ivec2 at = ivec2(kh * window.dilation_h, kw * window.dilation_w);
     ivec2 p = corner[load] + at;
     uvec4 value = uvec4(0);
-    if (kh < kernel_h && uint(p.x) < uint(h_in) && uint(p.y) < uint(w_in)) {
-      uint pixel = uint(corner_at[load] + at.x * w_in + at.y);
+    if (kh < window.kernel_h && uint(p.x) < uint(window.h_in) && uint(p.y) < uint(window.w_in)) {
+      uint pixel = uint(corner_at[load] + at.x * window.w_in + at.y);
       value = x8[(pixel * pixel_in + group * group_in + channel4 * 4) >> 3];
     }
     return value;
@@ -119,8 +114,8 @@ void main() {
   uint group = gl_WorkGroupID.z % groups;
   uint part = gl_WorkGroupID.z / groups;
   uint lane = local % TILE_K8;
-  uint sum_row = gl_SubgroupID / SUBGROUPS_N * PIXELS * SIDE;
-  uint sum_column = gl_SubgroupID % SUBGROUPS_N * MATRICES_N * SIDE;
+  uint sum_row = gl_SubgroupID / SUBGROUPS_N * PIXELS * MATRIX_SIDE;
+  uint sum_column = gl_SubgroupID % SUBGROUPS_N * MATRICES_N * MATRIX_SIDE;
 
   [[unroll]] for (uint i = 0; i < LOADS_A; ++i) {
     place(i, tile_row + (local + i * THREADS) / TILE_K8);
@@ -157,14 +152,14 @@ void main() {
       uint at_a = (step + 1) % BUFFERS * SIZE_A + sum_row * PITCH_A;
       uint at_b = (step + 1) % BUFFERS * SIZE_B + sum_column / 8;
       [[unroll]] for (uint k16 = 0; k16 < TILE_K4 / 4; ++k16) {
-        coopmat<float16_t, gl_ScopeSubgroup, SIDE, SIDE, gl_MatrixUseA> left[PIXELS];
+        coopmat<float16_t, gl_ScopeSubgroup, MATRIX_SIDE, MATRIX_SIDE, gl_MatrixUseA> left[PIXELS];
         [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
-          coopMatLoad(left[i], tile_a, at_a + i * SIDE * PITCH_A + k16 * 2, PITCH_A,
+          coopMatLoad(left[i], tile_a, at_a + i * MATRIX_SIDE * PITCH_A + k16 * 2, PITCH_A,
                       gl_CooperativeMatrixLayoutRowMajor);
         }
         [[unroll]] for (uint j = 0; j < MATRICES_N; ++j) {
-          coopmat<float16_t, gl_ScopeSubgroup, SIDE, SIDE, gl_MatrixUseB> right;
-          coopMatLoad(right, tile_b, at_b + k16 * SIDE * PITCH_B + j * (SIDE / 8), PITCH_B,
+          coopmat<float16_t, gl_ScopeSubgroup, MATRIX_SIDE, MATRIX_SIDE, gl_MatrixUseB> right;
+          coopMatLoad(right, tile_b, at_b + k16 * MATRIX_SIDE * PITCH_B + j * (MATRIX_SIDE / 8), PITCH_B,
                       gl_CooperativeMatrixLayoutRowMajor);
           [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
             sums[i * MATRICES_N + j] = coopMatMulAdd(left[i], right, sums[i * MATRICES_N + j]);
@@ -202,11 +197,11 @@ void main() {
     }
   }
   uint scratch = gl_SubgroupID * SIZE_SUM;
-  uint in_row = gl_SubgroupInvocationID / (SIDE / 4);
-  uint in_column4 = gl_SubgroupInvocationID % (SIDE / 4);
+  uint in_row = gl_SubgroupInvocationID / (MATRIX_SIDE / 4);
+  uint in_column4 = gl_SubgroupInvocationID % (MATRIX_SIDE / 4);
   uint row_quads = pixel_out >> 2;
   [[unroll]] for (uint j = 0; j < MATRICES_N; ++j) {
-    uint column4 = tile_column4 + sum_column / 4 + j * (SIDE / 4) + in_column4;
+    uint column4 = tile_column4 + sum_column / 4 + j * (MATRIX_SIDE / 4) + in_column4;
     uint row = tile_row + sum_row + in_row;
     uint at = row * row_quads + (group * columns >> 2) + column4;
 #ifdef PART
@@ -218,11 +213,11 @@ void main() {
       [[unroll]] for (uint next = 0; next < TOGETHER; ++next) {
 #ifdef SERIAL
         coopMatStore(totals[(i + next) * MATRICES_N + j], tile_sum,
-                     scratch + next * SIDE * PITCH_SUM, PITCH_SUM,
+                     scratch + next * MATRIX_SIDE * PITCH_SUM, PITCH_SUM,
                      gl_CooperativeMatrixLayoutRowMajor);
 #else
         coopMatStore(sums[(i + next) * MATRICES_N + j], tile_sum,
-                     scratch + next * SIDE * PITCH_SUM, PITCH_SUM,
+                     scratch + next * MATRIX_SIDE * PITCH_SUM, PITCH_SUM,
                      gl_CooperativeMatrixLayoutRowMajor);
 #endif
       }
@@ -238,9 +233,9 @@ void main() {
           y4[at] = STORAGE4(finished(tile_sum[from], finish, residual_of(at)));
 #endif
         }
-        row += SIDE / 2;
-        at += SIDE / 2 * row_quads;
-        from += SIDE / 2 * PITCH_SUM;
+        row += MATRIX_SIDE / 2;
+        at += MATRIX_SIDE / 2 * row_quads;
+        from += MATRIX_SIDE / 2 * PITCH_SUM;
       }
       controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared,
                      gl_SemanticsAcquireRelease);

@@ -5,6 +5,7 @@
 // channels of one pixel.
 #include "workgroup.glsl"
 #include "storage.glsl"
+#include "activation.glsl"
 
 // [part][quad - first]
 layout(std430, set = 0, binding = 0) readonly buffer Parts { vec4 parts[]; };
@@ -16,10 +17,7 @@ layout(push_constant) uniform Push {
   uint part_count;
   uint quads;  // per pixel
   uint channels;
-  float activation_p;
-  float activation_q;
-  float last_p;
-  float last_q;
+  EpilogueParameters parameters;
 };
 
 #include "conv_finish.glsl"

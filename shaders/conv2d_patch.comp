@@ -6,7 +6,10 @@
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_cooperative_matrix : require
 #pragma use_vulkan_memory_model
-#pragma variants f16: HALF; part_f16: HALF PART; serial_f16: HALF SERIAL
+#pragma variants f16: HALF; serial_f16: HALF SERIAL
+#pragma variants(part) f16: HALF PART
+#pragma bindings ConvOperands
+#pragma bindings(part) ConvPartOperands
 // conv2d_matrix.comp for kernels of several taps: one workgroup = TILE_H x 16 pixels of an image, and
 // what all taps of a block of channels see of it is loaded once, into shared memory. The weight
 // comes tap by tap. K's order is (block of channels, kh, kw, channel). One group.
@@ -15,6 +18,7 @@
 // for budgets that hold no sums.
 #include "workgroup.glsl"
 #include "storage.glsl"
+#include "activation.glsl"
 
 layout(constant_id = 8) const uint TILE_H = 8;
 layout(constant_id = 9) const uint TILE_N4 = 16;
@@ -23,6 +27,7 @@ layout(constant_id = 11) const uint MATRICES_N = 2;
 // What a tile sees of the image.
 layout(constant_id = 12) const uint PATCH_H = 10;
 layout(constant_id = 13) const uint PATCH_W = 18;
+#pragma types EIGHTS_A: bool; EIGHTS_B: bool
 // 1: eight neighbours in channels are aligned in the image.
 layout(constant_id = 14) const uint EIGHTS_A = 1;
 // 1: rows of the weight are aligned to eight.
@@ -54,29 +59,17 @@ layout(push_constant) uniform Push {
   uint blocks;
   uint blocks_part;  // per part
   uint part_quads;   // of the output
-  float activation_p;
-  float activation_q;
-  float last_p;
-  float last_q;
+  EpilogueParameters parameters;
 };
 
-#ifdef PART
-layout(constant_id = 3) const uint PIXELS = 2;
-layout(constant_id = 4) const uint BIAS = 0;
-layout(constant_id = 5) const uint ACTIVATION = 0;
-layout(constant_id = 6) const uint RESIDUAL = 0;
-layout(constant_id = 7) const uint LAST_ACTIVATION = 0;
-// [part][n][h_out][w_out][columns in fours]
-layout(std430, set = 0, binding = 2) writeonly buffer Parts { vec4 parts[]; };
-#else
+// Sums of parts: [part][n][h_out][w_out][columns in fours]
 #include "conv_finish.glsl"
-#endif
 
 #include "matrix.glsl"
 
-const uint SUBGROUPS_N = TILE_N4 * 4 / (SIDE * MATRICES_N);
+const uint SUBGROUPS_N = TILE_N4 * 4 / (MATRIX_SIDE * MATRICES_N);
 const uint SUBGROUPS_M = TILE_H / PIXELS;
-const uint THREADS = SUBGROUPS_M * SUBGROUPS_N * 32;
+const uint THREADS = SUBGROUPS_M * SUBGROUPS_N * MATRIX_SUBGROUP;
 // In eights: 16 bytes, what one invocation loads and stores at once.
 const uint BLOCK8 = BLOCK4 / 2;
 const uint TILE_N8 = TILE_N4 / 2;
@@ -88,10 +81,10 @@ const uint PITCH_A = BLOCK8 + 1;
 const uint PITCH_B = TILE_N8 + 1;
 const uint SIZE_B = BLOCK8 * 8 * PITCH_B;
 // In fours of 32 bits.
-const uint PITCH_SUM = SIDE / 4 + 1;
+const uint PITCH_SUM = MATRIX_SIDE / 4 + 1;
 // Matrices of a subgroup, one below the other, that are finished together, in a loop.
 const uint TOGETHER = PIXELS % 2 == 0 ? 2 : 1;
-const uint SIZE_SUM = TOGETHER * SIDE * PITCH_SUM;
+const uint SIZE_SUM = TOGETHER * MATRIX_SIDE * PITCH_SUM;
 const uint ALL_SUMS = SUBGROUPS_M * SUBGROUPS_N * SIZE_SUM;
 // The patch, [position][channel / 8]; at the end, sums.
 const uint SIZE_A = POSITIONS * PITCH_A > ALL_SUMS ? POSITIONS * PITCH_A : ALL_SUMS;
@@ -151,10 +144,10 @@ void main() {
   // Workgroups that only fill the last line have no image: all is outside.
   bool works = image * h_out * w_out * columns4 < part_quads;
   uint tile_h = region / regions_w % regions_h * TILE_H;
-  uint tile_w = region % regions_w * SIDE;
+  uint tile_w = region % regions_w * MATRIX_SIDE;
   uint lane = local % BLOCK8;
   uint sum_row = gl_SubgroupID / SUBGROUPS_N * PIXELS;
-  uint sum_column = gl_SubgroupID % SUBGROUPS_N * MATRICES_N * SIDE;
+  uint sum_column = gl_SubgroupID % SUBGROUPS_N * MATRICES_N * MATRIX_SIDE;
 
   // Where the positions that this invocation loads start in the image, in quads.
   uint from[LOADS_A];
@@ -233,14 +226,14 @@ void main() {
       }
     }
     [[unroll]] for (uint k16 = 0; k16 < BLOCK8 / 2; ++k16) {
-      coopmat<float16_t, gl_ScopeSubgroup, SIDE, SIDE, gl_MatrixUseA> left[PIXELS];
+      coopmat<float16_t, gl_ScopeSubgroup, MATRIX_SIDE, MATRIX_SIDE, gl_MatrixUseA> left[PIXELS];
       [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
         coopMatLoad(left[i], tile_a, at_a + i * PATCH_W * PITCH_A + k16 * 2, PITCH_A,
                     gl_CooperativeMatrixLayoutRowMajor);
       }
       [[unroll]] for (uint j = 0; j < MATRICES_N; ++j) {
-        coopmat<float16_t, gl_ScopeSubgroup, SIDE, SIDE, gl_MatrixUseB> right;
-        coopMatLoad(right, tile_b, at_b + k16 * SIDE * PITCH_B + j * (SIDE / 8), PITCH_B,
+        coopmat<float16_t, gl_ScopeSubgroup, MATRIX_SIDE, MATRIX_SIDE, gl_MatrixUseB> right;
+        coopMatLoad(right, tile_b, at_b + k16 * MATRIX_SIDE * PITCH_B + j * (MATRIX_SIDE / 8), PITCH_B,
                     gl_CooperativeMatrixLayoutRowMajor);
         [[unroll]] for (uint i = 0; i < PIXELS; ++i) {
           sums[i * MATRICES_N + j] = coopMatMulAdd(left[i], right, sums[i * MATRICES_N + j]);
@@ -272,10 +265,10 @@ void main() {
   barrier();
 
   uint scratch = gl_SubgroupID * SIZE_SUM;
-  uint in_row = gl_SubgroupInvocationID / (SIDE / 4);
-  uint in_column4 = gl_SubgroupInvocationID % (SIDE / 4);
+  uint in_row = gl_SubgroupInvocationID / (MATRIX_SIDE / 4);
+  uint in_column4 = gl_SubgroupInvocationID % (MATRIX_SIDE / 4);
   [[unroll]] for (uint j = 0; j < MATRICES_N; ++j) {
-    uint column4 = tile_column4 + sum_column / 4 + j * (SIDE / 4) + in_column4;
+    uint column4 = tile_column4 + sum_column / 4 + j * (MATRIX_SIDE / 4) + in_column4;
 #ifndef PART
     Finish finish = finish_of(column4 * 4, columns);
 #endif
@@ -283,11 +276,11 @@ void main() {
       [[unroll]] for (uint next = 0; next < TOGETHER; ++next) {
 #ifdef SERIAL
         coopMatStore(totals[(i + next) * MATRICES_N + j], tile_a,
-                     scratch + next * SIDE * PITCH_SUM, PITCH_SUM,
+                     scratch + next * MATRIX_SIDE * PITCH_SUM, PITCH_SUM,
                      gl_CooperativeMatrixLayoutRowMajor);
 #else
         coopMatStore(sums[(i + next) * MATRICES_N + j], tile_a,
-                     scratch + next * SIDE * PITCH_SUM, PITCH_SUM,
+                     scratch + next * MATRIX_SIDE * PITCH_SUM, PITCH_SUM,
                      gl_CooperativeMatrixLayoutRowMajor);
 #endif
       }
@@ -296,10 +289,10 @@ void main() {
       uint eights = unknown(2 * TOGETHER, h_out);
       [[dont_unroll]] for (uint eight = 0; eight < eights; ++eight) {
         uint h = tile_h + sum_row + i + eight / 2;
-        uint w = tile_w + eight % 2 * (SIDE / 2) + in_row;
+        uint w = tile_w + eight % 2 * (MATRIX_SIDE / 2) + in_row;
         uint at = ((image * h_out + h) * w_out + w) * columns4 + column4;
         if (works && h < h_out && w < w_out && column4 < columns4) {
-          vec4 sum = uintBitsToFloat(tile_a[scratch + (eight * (SIDE / 2) + in_row) * PITCH_SUM + in_column4]);
+          vec4 sum = uintBitsToFloat(tile_a[scratch + (eight * (MATRIX_SIDE / 2) + in_row) * PITCH_SUM + in_column4]);
 #ifdef PART
           parts[gl_WorkGroupID.z * part_quads + at] = sum;
 #else

@@ -1,13 +1,14 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#pragma variants f32: ; part_f32: PART; turn_f32: TURN
+#pragma variants f32: ; turn_f32: TURN
+#pragma variants(part) f32: PART
 // Winograd's F(4x4, 3x3) in one kernel, without workspace: Y = A^T [(G g G^T) * (B^T d B)] A for
 // tiles of 4x4 outputs, which see 6x6 inputs. Points 0, P, -P, Q, -Q and infinity;
 // src/core/constant/winograd.rs has G and says why.
-// One workgroup = 4x4 tiles x 4 * N4 channels. Four inputs at a time: their pixels are loaded two
+// One workgroup = 4x4 tiles x 4 * TILE_N4 channels. Four inputs at a time: their pixels are loaded two
 // steps ahead and transformed one step ahead, while the 36 products of the step before are summed,
-// each by its own invocations. Products then meet in shared memory, NCH4 quads of channels at a time.
+// each by its own invocations. Products then meet in shared memory, PASS_N4 quads of channels at a time.
 // Every index into shared memory and U counts quads: drivers do not see that a byte address of
 // (i / 4) * 16 + i % 4 * 4 is 4 * i.
 // PART: sums a part of the inputs only, into the workspace; conv2d_parts.comp adds the parts.
@@ -19,17 +20,22 @@
 // No invocation leaves early: all of them meet at every barrier.
 #include "workgroup.glsl"
 #include "storage.glsl"
+#include "activation.glsl"
 
-layout(constant_id = 8) const uint N4 = 8;
-layout(constant_id = 9) const uint TN4 = 2;  // quads of channels per invocation
-layout(constant_id = 10) const uint PL = 1;  // products per invocation
-layout(constant_id = 11) const uint NCH4 = 4;
+layout(constant_id = 8) const uint TILE_N4 = 8;
+layout(constant_id = 9) const uint THREAD_N4 = 2;  // quads of channels per invocation
+layout(constant_id = 10) const uint THREAD_POSITIONS = 1;  // products per invocation
+layout(constant_id = 11) const uint PASS_N4 = 4;
 
 // x: [n][h_in][w_in][c_in padded to 4]
 layout(std430, set = 0, binding = 0) readonly buffer X { float x[]; };
 layout(std430, set = 0, binding = 0) readonly buffer X4 { vec4 x4[]; };
 // u: [c_in padded to 4][36][c_out padded to 4]
 layout(std430, set = 0, binding = 1) readonly buffer U4 { vec4 u4[]; };
+// Of `turn`: these are the first inputs, and the last.
+const uint TURN_FIRST = 1u;
+const uint TURN_LAST = 2u;
+
 layout(push_constant) uniform Push {
   uint tiles;     // workgroups that have work: images x regions x blocks of channels
   uint c_in;
@@ -47,59 +53,55 @@ layout(push_constant) uniform Push {
   uint part4;      // quads of inputs per part
   uint part_size;  // elements of the output
   uint k_channels;  // of K per tap, of the weight as it was
-  uint turn;        // bit 0: the first part; bit 1: the last
-  float activation_p;
-  float activation_q;
-  float last_p;
-  float last_q;
+  uint turn;        // TURN_FIRST and TURN_LAST
+  EpilogueParameters parameters;
 };
 
+// Sums of parts: [part][n][h_out][w_out][c_out padded to 4]
+#define PARTS float
+#include "conv_finish.glsl"
 #ifdef PART
-layout(constant_id = 3) const uint PIXELS = 1;
-layout(constant_id = 4) const uint BIAS = 0;
-layout(constant_id = 5) const uint ACTIVATION = 0;
-layout(constant_id = 6) const uint RESIDUAL = 0;
-layout(constant_id = 7) const uint LAST_ACTIVATION = 0;
-// [part][n][h_out][w_out][c_out padded to 4]
-layout(std430, set = 0, binding = 2) writeonly buffer Parts { float parts[]; };
 // weight: [3][3][k_channels][c_out padded to 4]
 layout(std430, set = 0, binding = 3) readonly buffer Weight { float weight[]; };
 #else
-#include "conv_finish.glsl"
 layout(std430, set = 0, binding = 2) buffer Y { float y[]; };
 layout(std430, set = 0, binding = 5) readonly buffer Residual1 { float residual[]; };
 layout(std430, set = 0, binding = 6) readonly buffer Weight { float weight[]; };
 #endif
 
+// Products per tile and input.
+const uint POSITIONS = 36;
 const float P = 0.625;
 const float Q = 1.5;
 const float P2 = P * P;
 const float Q2 = Q * Q;
 
 const uint SIDE = 4;  // tiles
+// Outputs of a workgroup in each direction.
+const uint REGION = SIDE * 4;
 const uint T = SIDE * SIDE;
 const uint T4 = T / 4;
 const uint TM4 = 2;  // quads of tiles per invocation
 const uint LANES_T = T4 / TM4;
-const uint LANES_N = N4 / TN4;
+const uint LANES_N = TILE_N4 / THREAD_N4;
 const uint LANES = LANES_T * LANES_N;
-const uint SLOTS = 36 / PL;
+const uint SLOTS = POSITIONS / THREAD_POSITIONS;
 const uint THREADS = SLOTS * LANES;
 // Pixels of a region, one quad of inputs each. A column is skipped after every four and rows are an
 // odd number of quads apart, so that a subgroup's transforms start in different banks.
-const uint EDGE = SIDE * 4 + 2;
+const uint EDGE = REGION + 2;
 const uint RAW_PITCH = EDGE + EDGE / 4 | 1;
 const uint RAW_SIZE = RAW_PITCH * EDGE;
 const uint LOADS = (EDGE * EDGE + THREADS - 1) / THREADS;
 // Transforms: [input of four][36][T], two of them: one is multiplied while the next is filled. Two
 // quads more per input, so that the inputs lie in different banks.
-const uint V_PLANE = 36 * T4 + 2;
+const uint V_PLANE = POSITIONS * T4 + 2;
 const uint V_SIZE = 4 * V_PLANE;
-// Products: [36][channel of NCH4 * 4][T], with a quad more than needed for the same reason.
+// Products: [36][channel of PASS_N4 * 4][T], with a quad more than needed for the same reason.
 const uint M_PITCH = T4 + 1;
-const uint M_PLANE = NCH4 * 4 * M_PITCH;
+const uint M_PLANE = PASS_N4 * 4 * M_PITCH;
 const uint MAIN_SIZE = RAW_SIZE + 2 * V_SIZE;
-const uint SHARED = MAIN_SIZE > 36 * M_PLANE ? MAIN_SIZE : 36 * M_PLANE;
+const uint SHARED = MAIN_SIZE > POSITIONS * M_PLANE ? MAIN_SIZE : POSITIONS * M_PLANE;
 shared vec4 mem[SHARED];
 
 // Three of the six rows of V = B^T d B, of one tile and one input: 0, 1, 2 or 5, 3, 4.
@@ -189,10 +191,10 @@ float finished_one(const uint at, const float sum, const float bias_of, const fl
 #else
   float total = sum;
 #ifdef TURN
-  if ((turn & 1) == 0) {
+  if ((turn & TURN_FIRST) == 0) {
     total = y[at] + sum;
   }
-  if ((turn & 2) == 0) {
+  if ((turn & TURN_LAST) == 0) {
     return total;
   }
 #endif
@@ -212,14 +214,14 @@ void store_one(const uint at, const float value) {
 void main() {
   uint local = gl_LocalInvocationID.x;
   uint row4 = (c_out + 3) / 4;
-  uint blocks = (row4 + N4 - 1) / N4;
+  uint blocks = (row4 + TILE_N4 - 1) / TILE_N4;
   uint workgroup = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
   bool works = workgroup < tiles;
   uint region = workgroup / blocks;
-  uint block4 = workgroup % blocks * N4;
+  uint block4 = workgroup % blocks * TILE_N4;
   uint image = region / (regions_h * regions_w);
-  uint region_h = region / regions_w % regions_h * (SIDE * 4);
-  uint region_w = region % regions_w * (SIDE * 4);
+  uint region_h = region / regions_w % regions_h * REGION;
+  uint region_w = region % regions_w * REGION;
   uint first = first4 + gl_WorkGroupID.z * part4;
   uint last = min(first + part4, last4);
   int steps = int(last - first);
@@ -243,15 +245,15 @@ void main() {
     to[i] = pixel / EDGE * RAW_PITCH + column + column / 4;
     next[i] = vec4(0.0);
   }
-  uint columns[TN4];
-  [[unroll]] for (uint j = 0; j < TN4; ++j) {
+  uint columns[THREAD_N4];
+  [[unroll]] for (uint j = 0; j < THREAD_N4; ++j) {
     // Columns that do not exist read the last one; nothing of them is stored.
-    columns[j] = min(block4 + lane_n * TN4 + j, row4 - 1) + slot * PL * row4;
+    columns[j] = min(block4 + lane_n * THREAD_N4 + j, row4 - 1) + slot * THREAD_POSITIONS * row4;
   }
-  uint u_from = first * 4 * 36 * row4;
-  uint v_from = RAW_SIZE + slot * PL * T4 + lane_t;
-  vec4 sums[PL * TN4 * TM4 * 4];
-  [[unroll]] for (uint i = 0; i < PL * TN4 * TM4 * 4; ++i) {
+  uint u_from = first * 4 * POSITIONS * row4;
+  uint v_from = RAW_SIZE + slot * THREAD_POSITIONS * T4 + lane_t;
+  vec4 sums[THREAD_POSITIONS * THREAD_N4 * TM4 * 4];
+  [[unroll]] for (uint i = 0; i < THREAD_POSITIONS * THREAD_N4 * TM4 * 4; ++i) {
     sums[i] = vec4(0.0);
   }
 
@@ -281,25 +283,25 @@ void main() {
     if (s >= 0) {
       uint v = v_from + V_SIZE - v_other;
       [[unroll]] for (uint k = 0; k < 4; ++k) {
-        vec4 u[PL * TN4];
-        [[unroll]] for (uint i = 0; i < PL; ++i) {
-          [[unroll]] for (uint j = 0; j < TN4; ++j) {
-            u[i * TN4 + j] = u4[u_from + (k * 36 + i) * row4 + columns[j]];
+        vec4 u[THREAD_POSITIONS * THREAD_N4];
+        [[unroll]] for (uint i = 0; i < THREAD_POSITIONS; ++i) {
+          [[unroll]] for (uint j = 0; j < THREAD_N4; ++j) {
+            u[i * THREAD_N4 + j] = u4[u_from + (k * POSITIONS + i) * row4 + columns[j]];
           }
         }
-        [[unroll]] for (uint i = 0; i < PL; ++i) {
+        [[unroll]] for (uint i = 0; i < THREAD_POSITIONS; ++i) {
           [[unroll]] for (uint q = 0; q < TM4; ++q) {
             vec4 left = mem[v + k * V_PLANE + i * T4 + q * LANES_T];
-            [[unroll]] for (uint j = 0; j < TN4; ++j) {
+            [[unroll]] for (uint j = 0; j < THREAD_N4; ++j) {
               [[unroll]] for (uint m = 0; m < 4; ++m) {
-                uint at = ((i * TN4 + j) * TM4 + q) * 4 + m;
-                sums[at] = fma(vec4(left[m]), u[i * TN4 + j], sums[at]);
+                uint at = ((i * THREAD_N4 + j) * TM4 + q) * 4 + m;
+                sums[at] = fma(vec4(left[m]), u[i * THREAD_N4 + j], sums[at]);
               }
             }
           }
         }
       }
-      u_from += 4 * 36 * row4;
+      u_from += 4 * POSITIONS * row4;
     }
     barrier();
     [[unroll]] for (uint i = 0; i < LOADS; ++i) {
@@ -310,14 +312,14 @@ void main() {
     barrier();
   }
 
-  const uint PER = NCH4 / TN4;  // lanes along channels whose products go together
-  [[dont_unroll]] for (uint pass = 0; pass < N4 / NCH4; ++pass) {
+  const uint PER = PASS_N4 / THREAD_N4;  // lanes along channels whose products go together
+  [[dont_unroll]] for (uint pass = 0; pass < TILE_N4 / PASS_N4; ++pass) {
     if (lane_n / PER == pass) {
-      [[unroll]] for (uint i = 0; i < PL; ++i) {
-        [[unroll]] for (uint c = 0; c < TN4 * 4; ++c) {
+      [[unroll]] for (uint i = 0; i < THREAD_POSITIONS; ++i) {
+        [[unroll]] for (uint c = 0; c < THREAD_N4 * 4; ++c) {
           [[unroll]] for (uint q = 0; q < TM4; ++q) {
-            uint sum = ((i * TN4 + c / 4) * TM4 + q) * 4;
-            uint at = (slot * PL + i) * M_PLANE + (lane_n % PER * TN4 * 4 + c) * M_PITCH;
+            uint sum = ((i * THREAD_N4 + c / 4) * TM4 + q) * 4;
+            uint at = (slot * THREAD_POSITIONS + i) * M_PLANE + (lane_n % PER * THREAD_N4 * 4 + c) * M_PITCH;
             mem[at + lane_t + q * LANES_T] = vec4(sums[sum][c % 4], sums[sum + 1][c % 4],
                                                   sums[sum + 2][c % 4], sums[sum + 3][c % 4]);
           }
@@ -325,9 +327,9 @@ void main() {
       }
     }
     barrier();
-    [[dont_unroll]] for (uint id = local; id < T * NCH4 * 4; id += THREADS) {
-      uint in_pass = id % (NCH4 * 4);
-      uint tile = id / (NCH4 * 4);
+    [[dont_unroll]] for (uint id = local; id < T * PASS_N4 * 4; id += THREADS) {
+      uint in_pass = id % (PASS_N4 * 4);
+      uint tile = id / (PASS_N4 * 4);
       uint at = in_pass * M_PITCH + tile / 4;
       vec4 rows[6];
       [[unroll]] for (uint i = 0; i < 6; ++i) {
@@ -346,7 +348,7 @@ void main() {
       }
       uint h = region_h + tile / SIDE * 4;
       uint w = region_w + tile % SIDE * 4;
-      uint column = (block4 + pass * NCH4) * 4 + in_pass;
+      uint column = (block4 + pass * PASS_N4) * 4 + in_pass;
       if (!works || column >= row4 * 4) {
         continue;
       }
@@ -362,7 +364,7 @@ void main() {
       if (BIAS != 0) {
         bias_of = bias[channel];
       }
-      if (ACTIVATION == PRELU) {
+      if (ACTIVATION == ACTIVATION_PRELU) {
         slope_of = slope[channel];
       }
 #endif

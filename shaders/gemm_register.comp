@@ -2,6 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #pragma variants f32: ; f16: HALF; texture2d_f32: TEXTURE2D; texture2d_f16: TEXTURE2D HALF; texture3d_f32: TEXTURE3D; texture3d_f16: TEXTURE3D HALF
+#pragma bindings GemmOperands
 // GEMM without shared memory: for devices whose cores run one invocation's lanes from cache (CPUs),
 // and for few rows. One invocation = THREAD_M rows x 4 * THREAD_N4 columns of C.
 #include "gemm.glsl"

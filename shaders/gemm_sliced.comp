@@ -2,6 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #pragma variants f32: ; f16: HALF
+#pragma bindings GemmOperands
 // GEMM of few rows and a long K, where one invocation per output would leave a GPU idle: one
 // workgroup = THREAD_M rows x 4 * COLUMNS4 columns of C, each summed in SLICES slices of K side by
 // side. Unlike the other kernels' sums these are not in the order of K: slice s takes
@@ -12,7 +13,9 @@ layout(constant_id = 9) const uint THREAD_M = 1;
 layout(constant_id = 10) const uint COLUMNS4 = 4;
 layout(constant_id = 11) const uint SLICES = 32;
 
-shared vec4 slice_sums[THREAD_M * COLUMNS4 * SLICES];
+const uint THREADS = COLUMNS4 * SLICES;
+
+shared vec4 slice_sums[THREAD_M * THREADS];
 
 void main() {
   uint columns4 = (n + 3) / 4;
@@ -39,12 +42,12 @@ void main() {
   }
   for (uint half_of = SLICES / 2; half_of > 0; half_of /= 2) {
     [[unroll]] for (uint i = 0; i < THREAD_M; ++i) {
-      slice_sums[i * COLUMNS4 * SLICES + local] = sums[i];
+      slice_sums[i * THREADS + local] = sums[i];
     }
     barrier();
     if (slice < half_of) {
       [[unroll]] for (uint i = 0; i < THREAD_M; ++i) {
-        sums[i] += slice_sums[i * COLUMNS4 * SLICES + local + half_of * COLUMNS4];
+        sums[i] += slice_sums[i * THREADS + local + half_of * COLUMNS4];
       }
     }
     barrier();

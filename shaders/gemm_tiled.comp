@@ -2,6 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #pragma variants f32: ; f16: HALF; texture2d_f32: TEXTURE2D; texture2d_f16: TEXTURE2D HALF; texture3d_f32: TEXTURE3D; texture3d_f16: TEXTURE3D HALF
+#pragma bindings GemmOperands
 // GEMM in tiles of shared memory. One workgroup = TILE_M x 4 * TILE_N4 outputs; one invocation =
 // THREAD_M x 4 * THREAD_N4 of them, four neighbouring rows at a time. No invocation leaves early:
 // all of them meet at every barrier.

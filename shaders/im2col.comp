@@ -7,7 +7,9 @@
 #include "workgroup.glsl"
 #include "storage.glsl"
 #include "columns.glsl"
+#include "conv_window.glsl"
 
+#pragma types VECTORS: bool
 // 1: four neighbours in k are four channels of one kernel position, aligned in the input.
 layout(constant_id = 3) const uint VECTORS = 1;
 
@@ -28,29 +30,21 @@ layout(push_constant) uniform Push {
   int ow_offset;
   uint row4;  // groups of 4 per row of columns
   uint taps;
-  uint kernel_w;
   uint k_channels;  // of K per kernel position
   uint group_in;
   uint x_offset;
   uint x_pixel;
-  int h_in;
-  int w_in;
-  int stride_h;
-  int stride_w;
-  int padding_h;
-  int padding_w;
-  int dilation_h;
-  int dilation_w;
+  ConvWindow window;
 };
 
 int oh, ow;
 
 // First element of the pixel that kernel position `tap` sees; -1 outside of the image.
 int pixel_of(const uint tap) {
-  int h = oh * stride_h - padding_h + int(tap / kernel_w) * dilation_h;
-  int w = ow * stride_w - padding_w + int(tap % kernel_w) * dilation_w;
-  bool inside = h >= 0 && h < h_in && w >= 0 && w < w_in;
-  return inside ? int(x_offset + uint(h * w_in + w) * x_pixel) : -1;
+  int h = oh * window.stride_h - window.padding_h + int(tap / uint(window.kernel_w)) * window.dilation_h;
+  int w = ow * window.stride_w - window.padding_w + int(tap % uint(window.kernel_w)) * window.dilation_w;
+  bool inside = h >= 0 && h < window.h_in && w >= 0 && w < window.w_in;
+  return inside ? int(x_offset + uint(h * window.w_in + w) * x_pixel) : -1;
 }
 
 // Four neighbours in k, number `id` of all.

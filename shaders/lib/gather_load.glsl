@@ -11,17 +11,17 @@ void seek(const uint k4) {
   next_k4 = k4;
   int tap = int(k4 / quads_k);
   channel4 = k4 % quads_k;
-  kh = tap / kernel_w;
-  kw = tap % kernel_w;
+  kh = tap / window.kernel_w;
+  kw = tap % window.kernel_w;
 }
 
 // `quads` of four further in K.
 void step_k4(const uint quads) {
   next_k4 += quads;
   channel4 += quads;
-  while (VECTORS != 0 && channel4 >= quads_k) {
+  while (VECTORS != VECTORS_NONE && channel4 >= quads_k) {
     channel4 -= quads_k;
-    if (++kw == kernel_w) {
+    if (++kw == window.kernel_w) {
       kw = 0;
       ++kh;
     }
@@ -34,28 +34,28 @@ void advance() {
 
 float element_of(const uint load, const uint at_k, const uint group) {
   uint tap = at_k / K_CHANNELS;
-  ivec2 at = ivec2(tap / KERNEL_W, tap % KERNEL_W) * ivec2(dilation_h, dilation_w);
+  ivec2 at = ivec2(tap / KERNEL_W, tap % KERNEL_W) * ivec2(window.dilation_h, window.dilation_w);
   ivec2 p = corner[load] + at;
-  if (at_k >= k || uint(p.x) >= uint(h_in) || uint(p.y) >= uint(w_in)) {
+  if (at_k >= k || uint(p.x) >= uint(window.h_in) || uint(p.y) >= uint(window.w_in)) {
     return 0.0;
   }
-  uint offset = uint(corner_at[load] + at.x * w_in + at.y) * pixel_in;
+  uint offset = uint(corner_at[load] + at.x * window.w_in + at.y) * pixel_in;
   return float(x[offset + group * group_in + at_k % K_CHANNELS]);
 }
 
 vec4 load_a(const uint load, const uint group) {
-  if (VECTORS == 0) {
+  if (VECTORS == VECTORS_NONE) {
     uint at_k = next_k4 * 4;
     return vec4(element_of(load, at_k, group), element_of(load, at_k + 1, group),
                 element_of(load, at_k + 2, group), element_of(load, at_k + 3, group));
   }
-  ivec2 at = ivec2(kh * dilation_h, kw * dilation_w);
+  ivec2 at = ivec2(kh * window.dilation_h, kw * window.dilation_w);
   ivec2 p = corner[load] + at;
   vec4 value = vec4(0.0);
-  if (kh < kernel_h && uint(p.x) < uint(h_in) && uint(p.y) < uint(w_in)) {
-    uint pixel = uint(corner_at[load] + at.x * w_in + at.y);
+  if (kh < window.kernel_h && uint(p.x) < uint(window.h_in) && uint(p.y) < uint(window.w_in)) {
+    uint pixel = uint(corner_at[load] + at.x * window.w_in + at.y);
     value = vec4(x4[pixel * (pixel_in >> 2) + ((group * group_in) >> 2) + channel4]);
-    if (VECTORS == 2) {
+    if (VECTORS == VECTORS_PADDED) {
       uvec4 channel = uvec4(channel4 * 4) + uvec4(0, 1, 2, 3);
       value = mix(vec4(0.0), value, lessThan(channel, uvec4(group_in)));
     }
@@ -65,11 +65,11 @@ vec4 load_a(const uint load, const uint group) {
 
 // Load `load` of this invocation is of pixel `row`.
 void place(const uint load, const uint row) {
-  uint line = row / w_out;
-  uint image = line / h_out;
-  corner[load].x = int(line % h_out) * stride_h - padding_h;
-  corner[load].y = int(row % w_out) * stride_w - padding_w;
-  corner_at[load] = (int(image) * h_in + corner[load].x) * w_in + corner[load].y;
+  uint line = row / uint(window.w_out);
+  uint image = line / uint(window.h_out);
+  corner[load].x = int(line % uint(window.h_out)) * window.stride_h - window.padding_h;
+  corner[load].y = int(row % uint(window.w_out)) * window.stride_w - window.padding_w;
+  corner_at[load] = (int(image) * window.h_in + corner[load].x) * window.w_in + corner[load].y;
   if (row >= pixel_end) {
     // Outside of the image, whatever the tap.
     corner[load].x = -0x40000000;

@@ -4,7 +4,9 @@
 #include "workgroup.glsl"
 #include "storage.glsl"
 #include "columns.glsl"
+#include "activation.glsl"
 
+#pragma types A_VECTORS: bool; C_VECTORS: bool
 // 1: rows of A start at multiples of 4 elements, so that 4 are read at once.
 layout(constant_id = 3) const uint A_VECTORS = 1;
 // 1: rows of C start at multiples of 4 elements, and columns n.. up to the next multiple are free.
@@ -29,7 +31,7 @@ layout(std430, set = 0, binding = 3) readonly buffer Bias { float bias[]; };
 layout(std430, set = 0, binding = 4) readonly buffer Slope { float slope[]; };
 layout(std430, set = 0, binding = 5) readonly buffer Residual { STORAGE residual[]; };
 
-layout(push_constant) uniform Push {
+layout(push_constant) uniform Gemm {
   uint m;
   uint n;
   uint k;
@@ -48,10 +50,7 @@ layout(push_constant) uniform Push {
   int bias_z;
   float alpha;
   float beta;
-  float activation_p;
-  float activation_q;
-  float last_p;
-  float last_q;
+  EpilogueParameters parameters;
 };
 
 #include "epilogue.glsl"
@@ -130,7 +129,7 @@ void store_c(const uint row, const uint column, const vec4 sum) {
     x = fma(vec4(beta), vec4(bias[at.x], bias[at.y], bias[at.z], bias[at.w]), x);
   }
   vec4 slopes = vec4(0.0);
-  if (ACTIVATION == PRELU) {
+  if (ACTIVATION == ACTIVATION_PRELU) {
     uvec4 at = columns + z * n;
     slopes = vec4(slope[at.x], slope[at.y], slope[at.z], slope[at.w]);
   }

@@ -1,6 +1,7 @@
 // For kernels on matrix units: matrices of 16x16, 16-bit operands and 32-bit sums, of a subgroup of 32.
-const uint SIDE = 16;
-#define Sums coopmat<float, gl_ScopeSubgroup, SIDE, SIDE, gl_MatrixUseAccumulator>
+const uint MATRIX_SIDE = 16;
+const uint MATRIX_SUBGROUP = 32;
+#define Sums coopmat<float, gl_ScopeSubgroup, MATRIX_SIDE, MATRIX_SIDE, gl_MatrixUseAccumulator>
 
 // `count` as drivers cannot know it: some unroll every loop whose length they know, whatever they
 // are told, and code that a workgroup runs once takes longer to load than to run. On an H100 128

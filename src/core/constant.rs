@@ -6,7 +6,7 @@ mod read;
 mod winograd;
 mod write;
 
-pub use pack::{Pack, Transform, WINOGRAD_POSITIONS};
+pub use pack::{Pack, Transform};
 pub use read::{read_float, read_int, ConstantData};
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ impl Op for BatchNorm {
             None => Bind::range(source.buffer, Access::Read, 0..0),
         }));
         bindings.push(Bind::write(&target));
-        program.dispatch(DispatchDesc {
+        program.dispatch_words(DispatchDesc {
             shader: if half {
                 Shader::BatchNormHalf
             } else {

@@ -246,7 +246,7 @@ impl Op for Binary {
         let mut push = call.strided.push(MAX_RANK)?;
         push.push(bits(number.map_or(Scalar::Int(0), |(_, n)| n))?);
         push.push(bits(self.alpha)?);
-        program.dispatch(DispatchDesc {
+        program.dispatch_words(DispatchDesc {
             shader: if half {
                 Shader::BinaryHalf
             } else {

@@ -68,7 +68,7 @@ impl Op for DequantizeChannel {
         let windows = [&source, &scale_window, &zero_window, &target];
         let strided = Strided::new(&dims, &windows)?;
         let half = [&scales, &target].iter().any(|t| t.element == Element::F16);
-        program.dispatch(DispatchDesc {
+        program.dispatch_words(DispatchDesc {
             shader: if half {
                 Shader::DequantizeChannelHalf
             } else {

@@ -124,7 +124,7 @@ impl Op for Gather {
         push.push(crate::ops::support::planes::signed(axis_stride)?);
         let half = source.element == Element::F16 || target.element == Element::F16;
         let rank = u32::try_from(strided.rank()).map_err(|_| Error::internal("rank"))?;
-        program.dispatch(DispatchDesc {
+        program.dispatch_words(DispatchDesc {
             shader: if half {
                 Shader::GatherHalf
             } else {

@@ -88,7 +88,7 @@ impl Op for GridSampler {
         }
         let tensors = [&source, &grid, &target];
         let half = tensors.iter().any(|t| t.element == Element::F16);
-        program.dispatch(DispatchDesc {
+        program.dispatch_words(DispatchDesc {
             shader: if half {
                 Shader::GridSamplerHalf
             } else {

@@ -257,7 +257,7 @@ impl Norm {
         // An absent buffer is never touched: any other stands in its place.
         let absent = |access| Bind::range(source.buffer, access, 0..0);
         let read = |t: &Option<Tensor>| t.as_ref().map_or(absent(Access::Read), Bind::read);
-        program.dispatch(DispatchDesc {
+        program.dispatch_words(DispatchDesc {
             shader: if half {
                 Shader::NormHalf
             } else {

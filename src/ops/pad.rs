@@ -88,7 +88,7 @@ impl Op for Pad {
         };
         let half = source.element == Element::F16 || target.element == Element::F16;
         let rank = u32::try_from(loops.len()).map_err(|_| Error::internal("rank"))?;
-        program.dispatch(DispatchDesc {
+        program.dispatch_words(DispatchDesc {
             shader: if half {
                 Shader::PadHalf
             } else {

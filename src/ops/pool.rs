@@ -184,7 +184,7 @@ impl Pool {
             words.push(signed(stride)?);
         }
         let half = source.element == Element::F16 || target.element == Element::F16;
-        program.dispatch(DispatchDesc {
+        program.dispatch_words(DispatchDesc {
             shader: if half {
                 Shader::PoolHalf
             } else {

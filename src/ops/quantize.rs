@@ -222,7 +222,7 @@ impl Quantize {
         }
         push.extend([self.to.inverse_bits(), self.to.zero_point as u32]);
         push.extend(self.range.map(|n| n as u32));
-        program.dispatch(DispatchDesc {
+        program.dispatch_words(DispatchDesc {
             shader: if half {
                 Shader::QuantizeHalf
             } else {

@@ -253,7 +253,7 @@ impl QuantizedConv {
         let half = [&weights.scales, bias]
             .iter()
             .any(|t| t.element == Element::F16);
-        program.dispatch(DispatchDesc {
+        program.dispatch_words(DispatchDesc {
             shader: if half {
                 Shader::QuantizedConvHalf
             } else {

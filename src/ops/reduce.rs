@@ -150,7 +150,7 @@ impl Reduce {
             target.element as u32,
             self.kind as u32,
         ]);
-        program.dispatch(DispatchDesc {
+        program.dispatch_words(DispatchDesc {
             shader,
             local_size: rows.local_size(),
             spec,

@@ -76,7 +76,7 @@ impl Op for Resample {
             words.push(self.step(i, size, size_out).to_bits());
         }
         let half = source.element == Element::F16 || target.element == Element::F16;
-        program.dispatch(DispatchDesc {
+        program.dispatch_words(DispatchDesc {
             shader: if half {
                 Shader::ResampleHalf
             } else {

@@ -46,11 +46,11 @@ impl Op for Where {
         let half = [left, right, target]
             .iter()
             .any(|t| t.element == Element::F16);
-        program.dispatch(DispatchDesc {
+        program.dispatch_words(DispatchDesc {
             shader: if half {
-                Shader::WhereHalf
+                Shader::SelectHalf
             } else {
-                Shader::WherePlain
+                Shader::SelectPlain
             },
             local_size: [LOCAL_SIZE, 1, 1],
             spec: vec![

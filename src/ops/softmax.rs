@@ -68,7 +68,7 @@ impl Op for Softmax {
             target.element as u32,
             self.form as u32,
         ]);
-        program.dispatch(DispatchDesc {
+        program.dispatch_words(DispatchDesc {
             shader: if half {
                 Shader::SoftmaxHalf
             } else {

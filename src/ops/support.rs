@@ -10,6 +10,7 @@ pub mod op;
 pub mod planes;
 pub mod rows;
 pub mod window;
+pub mod words;
 
 pub use args::Args;
 pub use op::{Epilogue, Op};

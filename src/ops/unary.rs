@@ -209,7 +209,7 @@ impl Op for Unary {
         let half = source.element == Element::F16 || target.element == Element::F16;
         let mut push = call.strided.push(MAX_RANK)?;
         push.extend(parameters);
-        program.dispatch(DispatchDesc {
+        program.dispatch_words(DispatchDesc {
             shader: if half {
                 Shader::UnaryHalf
             } else {

@@ -1,10 +1,8 @@
 //! The form in which a kernel reads a constant, as data.
 
 use crate::base::error::{Error, Result};
+use crate::core::kernels::conv2d_winograd::POSITIONS;
 use crate::core::tensor::{DType, Element};
-
-/// Products per tile of 4x4 outputs and channel of Winograd's F(4x4, 3x3): 6x6 instead of 9 * 16.
-pub const WINOGRAD_POSITIONS: u32 = 36;
 
 /// A strided gather from a constant's bytes into a dense row-major device buffer, with zeros where
 /// a dim is padded beyond what the source has. Weight layouts of all convolutions and of linear
@@ -34,7 +32,7 @@ pub enum Transform {
     None,
     /// Each gathered element is the first tap of a 3x3 kernel, whose taps lie so many source
     /// elements apart, `[height, width]`. Dims are `[c_in, 36, c_out]`: dim 1 counts the
-    /// [`WINOGRAD_POSITIONS`] products that `shaders/conv2d_winograd.comp` takes them for.
+    /// [`POSITIONS`] products that `shaders/conv2d_winograd.comp` takes them for.
     Winograd([i64; 2]),
 }
 
@@ -86,7 +84,7 @@ impl Pack {
         }
         if let Transform::Winograd(taps) = self.transform {
             let whole = self.dims.len() == 3
-                && (self.dims[1], self.valid[1]) == (WINOGRAD_POSITIONS, WINOGRAD_POSITIONS)
+                && (self.dims[1], self.valid[1]) == (POSITIONS, POSITIONS)
                 && self.strides[1] == 0;
             if !whole || self.element != Element::F32 {
                 return Err(Error::internal(

@@ -1,7 +1,8 @@
 //! Weights of Winograd's F(4x4, 3x3), which `shaders/conv2d_winograd.comp` multiplies with.
 
-use super::pack::{Pack, WINOGRAD_POSITIONS};
+use super::pack::Pack;
 use super::read::read_float;
+use crate::core::kernels::conv2d_winograd as shader;
 
 /// `G` of `U = G g G^T`. Products are evaluations of polynomials at 0, 5/8, -5/8, 3/2, -3/2 and
 /// infinity; row `i` is `[1, p, p^2]` over the product of the distances to the other points.
@@ -11,8 +12,8 @@ use super::read::read_float;
 /// normal or uniform data, the largest error over the largest output is 1.3e-6 at 64 and 3.3e-6 at
 /// 512 input channels; with the usual 0, 1, -1, 2, -2 it is 5.7e-6 and 1.6e-5.
 const G: [[f64; 3]; 6] = {
-    const P: f64 = 5.0 / 8.0;
-    const Q: f64 = 3.0 / 2.0;
+    const P: f64 = shader::P as f64;
+    const Q: f64 = shader::Q as f64;
     const P2: f64 = P * P;
     const Q2: f64 = Q * Q;
     const AT_P: f64 = 2.0 * P2 * (P2 - Q2);
@@ -45,7 +46,7 @@ pub(super) fn write(pack: &Pack, taps: [i64; 2], source: &[u8], first: u64, mut 
         return;
     };
     let width = width as usize;
-    let length = WINOGRAD_POSITIONS as usize * width;
+    let length = shader::POSITIONS as usize * width;
     let mut block = vec![0f32; length];
     let (mut input, skipped) = (first / length.max(1) as u64, first % length.max(1) as u64);
     let mut skipped = skipped as usize;

@@ -4,17 +4,17 @@ mod implicit;
 mod patches;
 mod winograd;
 
-use super::tile::{DepthwiseTile, Sums};
+use super::tile::DepthwiseTile;
 use super::{weights, Conv2d};
 use crate::base::error::{Error, Result};
 use crate::core::conv::{tiles, ConvAlgorithm, ConvGeometry, ConvPlan, ConvReport};
 use crate::core::image::{ImageDimensions, ImageShape};
+use crate::core::kernels::{conv2d_depthwise, conv2d_direct, im2col, lib};
 use crate::core::program::{Access, BufferId};
-use crate::core::shader::Shader;
 use crate::core::tensor::{Element, Layout, Tensor, CHANNEL_PACK};
-use crate::ops::support::builder::LINE_LOCAL_SIZE;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
 use crate::ops::support::gemm::{self, finish, packed, Bias, Finish, Gemm, Matrix};
+use crate::ops::support::words::{signed, unsigned};
 use std::ops::Range;
 
 /// Output positions per invocation of the direct kernel: each weight that is read serves so many.
@@ -82,8 +82,12 @@ impl Conv2d {
                 operands.implicit_parts(program, parts, pixels_tile, plan.workspace_bytes)?
             }
             ConvAlgorithm::Winograd { parts, together } => {
-                let how = (parts, together);
-                operands.winograd(program, self.weight, how, plan.workspace_bytes)?
+                let u = weights::winograd(program, self.weight, g)?;
+                let sums = match together {
+                    true if parts > 1 => Some(program.workspace(plan.workspace_bytes)?),
+                    _ => None,
+                };
+                operands.winograd(program, &u, parts, sums)?
             }
             ConvAlgorithm::Im2col {
                 h_out_tile,
@@ -120,17 +124,29 @@ struct Scratch {
 }
 
 impl Scratch {
-    fn im2col(&self, half: bool) -> Shader {
+    fn im2col(&self, half: bool) -> im2col::Variant {
+        use im2col::Variant;
         use ImageDimensions::{Three, Two};
         match (self.image.map(|image| image.dimensions), half) {
-            (None, false) => Shader::Im2colF32,
-            (None, true) => Shader::Im2colF16,
-            (Some(Two), false) => Shader::Im2colTexture2dF32,
-            (Some(Two), true) => Shader::Im2colTexture2dF16,
-            (Some(Three), false) => Shader::Im2colTexture3dF32,
-            (Some(Three), true) => Shader::Im2colTexture3dF16,
+            (None, false) => Variant::F32,
+            (None, true) => Variant::F16,
+            (Some(Two), false) => Variant::Texture2dF32,
+            (Some(Two), true) => Variant::Texture2dF16,
+            (Some(Three), false) => Variant::Texture3dF32,
+            (Some(Three), true) => Variant::Texture3dF16,
         }
     }
+}
+
+/// How a dispatch sums K, and where its sums go.
+#[derive(Clone, Copy)]
+enum Sums {
+    /// At once, finished.
+    Whole,
+    /// All parts of K, one after the other, finished.
+    Serial,
+    /// Parts of K side by side, into the workspace.
+    Parts(BufferId),
 }
 
 /// Output pixels of one image that are computed together; whole rows, or a part of one row: either
@@ -272,42 +288,37 @@ impl Operands<'_> {
         let image = u64::from(g.h_in) * u64::from(g.w_in) * self.c_in_packed();
         let image = u64::from(tile.image) * image..(u64::from(tile.image) + 1) * image;
         let count = elements / u64::from(CHANNEL_PACK);
-        let words = [
-            count,
-            pixels,
-            tile.columns.1.into(),
-            tile.rows.0.into(),
-            tile.columns.0.into(),
-            row / u64::from(CHANNEL_PACK),
-            g.taps(),
-            g.kernel[1].into(),
-            g.k_channels().into(),
-            g.group_in().into(),
-            image.start,
-            self.c_in_packed(),
-            g.h_in.into(),
-            g.w_in.into(),
-        ];
-        let mut push = words_of(&words)?;
-        push.extend([g.stride, g.padding, g.dilation].concat());
-        program.dispatch(DispatchDesc {
-            shader: scratch.im2col(self.half()),
-            local_size: [LINE_LOCAL_SIZE, 1, 1],
-            spec: vec![u32::from(vectors)],
+        let push = im2col::Push {
+            count: unsigned(count)?,
+            pixels: unsigned(pixels)?,
+            w_tile: tile.columns.1,
+            oh_offset: signed(tile.rows.0.into())?,
+            ow_offset: signed(tile.columns.0.into())?,
+            row4: unsigned(row / u64::from(CHANNEL_PACK))?,
+            taps: unsigned(g.taps())?,
+            k_channels: g.k_channels(),
+            group_in: g.group_in(),
+            x_offset: unsigned(image.start)?,
+            x_pixel: unsigned(self.c_in_packed())?,
+            window: self.window()?,
+        };
+        let call = im2col::Call {
+            variant: scratch.im2col(self.half()),
+            spec: im2col::Spec { vectors },
             push,
-            bindings: vec![
-                Bind::range(
+            bindings: im2col::Bindings {
+                x: Bind::range(
                     self.x.buffer,
                     Access::Read,
                     image.start * size..image.end * size,
                 ),
-                match scratch.image {
+                columns: match scratch.image {
                     None => Bind::range(scratch.buffer, Access::Write, 0..elements * size),
                     Some(_) => Bind::whole(scratch.buffer, Access::Write),
                 },
-            ],
-            workgroups: program.line(count, LINE_LOCAL_SIZE)?,
-        })?;
+            },
+        };
+        program.dispatch_line(call, count)?;
         // Of an image: rows of columns along y before z goes on, and between groups.
         let (row, group, range_bytes) = match scratch.image.map(|image| image.dimensions) {
             None => (row, group, 0..elements * size),
@@ -330,6 +341,7 @@ impl Operands<'_> {
     }
 
     fn direct(&self, program: &mut ProgramBuilder<'_>) -> Result<u32> {
+        use conv2d_direct::Channels;
         let g = self.g;
         let step = if g.transposed { g.stride[1] } else { 1 };
         // Strips of PIXELS positions, `step` apart, interleaved.
@@ -337,103 +349,115 @@ impl Operands<'_> {
         let strips = u64::from(g.w_out()).div_ceil(block) * u64::from(step);
         let one_group = g.groups == 1;
         let channels = if !(one_group || g.group_out() % CHANNEL_PACK == 0) {
-            0
+            Channels::Mixed
         } else if g.k_channels() % CHANNEL_PACK == 0
             && (one_group || g.group_in() % CHANNEL_PACK == 0)
         {
-            2
+            Channels::Quads
         } else {
-            1
+            Channels::Single
         };
-        let mut push = words_of(&[
-            g.c_out.into(),
-            strips,
-            g.group_in().into(),
-            g.group_out().into(),
-            g.k_channels().into(),
-            u64::from(g.group_out()).next_multiple_of(CHANNEL_PACK.into()),
-            self.c_in_packed(),
-        ])?;
-        push.extend(self.sizes());
-        self.strips(
-            program,
-            strips,
-            push,
-            [Shader::Conv2dDirectF32, Shader::Conv2dDirectF16],
-            PIXELS,
-            &[channels, u32::from(g.transposed)],
-        )
+        let count = self.strips(strips);
+        let call = conv2d_direct::Call {
+            variant: conv2d_direct::Variant::with_half(self.half()),
+            spec: conv2d_direct::Spec {
+                pixels: PIXELS,
+                epilogue_steps: self.finish.steps(self.bias.is_some()),
+                channels,
+                transposed: g.transposed,
+            },
+            push: conv2d_direct::Push {
+                count: unsigned(count)?,
+                c_out: g.c_out,
+                strips: unsigned(strips)?,
+                group_in: g.group_in(),
+                group_out: g.group_out(),
+                k_channels: g.k_channels(),
+                weight_row: unsigned(
+                    u64::from(g.group_out()).next_multiple_of(CHANNEL_PACK.into()),
+                )?,
+                x_pixel: unsigned(self.c_in_packed())?,
+                window: self.window()?,
+                parameters: self.finish.parameters(),
+            },
+            bindings: self.finished(Access::Write, &(0..g.pixels_out())),
+        };
+        program.dispatch_line(call, count)?;
+        Ok(1)
     }
 
     fn depthwise(&self, program: &mut ProgramBuilder<'_>) -> Result<u32> {
-        let tile = DepthwiseTile::choose(self.g, program.limits());
-        let strips = u64::from(self.g.w_out().div_ceil(tile.pixels));
-        let mut push = words_of(&[self.g.c_out.into(), strips])?;
-        push.extend(self.sizes());
-        self.strips(
-            program,
-            strips,
-            push,
-            [Shader::Conv2dDepthwiseF32, Shader::Conv2dDepthwiseF16],
-            tile.pixels,
-            &tile.sizes,
-        )
-    }
-
-    /// `h_in, w_in, h_out, w_out, kernel`.
-    fn extents(&self) -> Vec<u32> {
         let g = self.g;
-        [[g.h_in, g.w_in], [g.h_out(), g.w_out()], g.kernel].concat()
-    }
-
-    /// [`Operands::extents`] and `stride, padding, dilation`.
-    fn sizes(&self) -> Vec<u32> {
-        let g = self.g;
-        let mut sizes = self.extents();
-        sizes.extend([g.stride, g.padding, g.dilation].concat());
-        sizes
-    }
-
-    /// One dispatch over all strips of all rows and quads of channels.
-    fn strips(
-        &self,
-        program: &mut ProgramBuilder<'_>,
-        strips: u64,
-        mut push: Vec<u32>,
-        [f32_shader, f16_shader]: [Shader; 2],
-        pixels: u32,
-        more_spec: &[u32],
-    ) -> Result<u32> {
-        let g = self.g;
-        let quads = self.c_out_packed() / u64::from(CHANNEL_PACK);
-        let rows = u64::from(g.n) * u64::from(g.h_out());
-        let count = strips.saturating_mul(quads).saturating_mul(rows);
-        push.insert(0, gemm::word(count)?);
-        push.extend(self.finish.push());
-        let mut spec = vec![pixels, u32::from(self.bias.is_some())];
-        spec.extend(self.finish.spec());
-        spec.extend(more_spec);
-        // Absent operands show the input in their place and are never read.
-        let or_x = |tensor: &Option<Tensor>| Bind::read(tensor.as_ref().unwrap_or(&self.x));
-        program.dispatch(DispatchDesc {
-            shader: if self.half() { f16_shader } else { f32_shader },
-            local_size: [LINE_LOCAL_SIZE, 1, 1],
-            spec,
-            push,
-            bindings: vec![
-                Bind::read(&self.x),
-                Bind::read(&self.weight),
-                Bind::write(&self.y),
-                or_x(&self.bias),
-                or_x(&self.finish.slope),
-                or_x(&self.finish.residual),
-            ],
-            workgroups: program.line(count, LINE_LOCAL_SIZE)?,
-        })?;
+        let tile = DepthwiseTile::choose(g, program.limits());
+        let [kernel_w, kernel_h, stride_w] = tile.sizes;
+        let strips = u64::from(g.w_out().div_ceil(tile.pixels));
+        let count = self.strips(strips);
+        let call = conv2d_depthwise::Call {
+            variant: conv2d_depthwise::Variant::with_half(self.half()),
+            spec: conv2d_depthwise::Spec {
+                pixels: tile.pixels,
+                epilogue_steps: self.finish.steps(self.bias.is_some()),
+                kernel_w,
+                kernel_h,
+                stride_w,
+            },
+            push: conv2d_depthwise::Push {
+                count: unsigned(count)?,
+                channels_out: g.c_out,
+                strips: unsigned(strips)?,
+                window: self.window()?,
+                parameters: self.finish.parameters(),
+            },
+            bindings: self.finished(Access::Write, &(0..g.pixels_out())),
+        };
+        program.dispatch_line(call, count)?;
         Ok(1)
     }
-}
 
-fn words_of(numbers: &[u64]) -> Result<Vec<u32>> {
-    numbers.iter().map(|&n| gemm::word(n)).collect()
+    /// Invocations for all strips of all rows and quads of channels.
+    fn strips(&self, strips: u64) -> u64 {
+        let quads = self.c_out_packed() / u64::from(CHANNEL_PACK);
+        let rows = u64::from(self.g.n) * u64::from(self.g.h_out());
+        strips.saturating_mul(quads).saturating_mul(rows)
+    }
+
+    fn window(&self) -> Result<lib::ConvWindow> {
+        let g = self.g;
+        let pair = |[h, w]: [u32; 2]| Ok::<_, Error>([signed(h.into())?, signed(w.into())?]);
+        let [h_in, w_in] = pair([g.h_in, g.w_in])?;
+        let [h_out, w_out] = pair([g.h_out(), g.w_out()])?;
+        let [kernel_h, kernel_w] = pair(g.kernel)?;
+        let [stride_h, stride_w] = pair(g.stride)?;
+        let [padding_h, padding_w] = pair(g.padding)?;
+        let [dilation_h, dilation_w] = pair(g.dilation)?;
+        Ok(lib::ConvWindow {
+            h_in,
+            w_in,
+            h_out,
+            w_out,
+            kernel_h,
+            kernel_w,
+            stride_h,
+            stride_w,
+            padding_h,
+            padding_w,
+            dilation_h,
+            dilation_w,
+        })
+    }
+
+    /// The operands of kernels that finish `pixels`. Absent ones show the input in their place and are
+    /// never read.
+    fn finished(&self, access: Access, pixels: &Range<u64>) -> lib::ConvOperands<Bind> {
+        let row = self.c_out_packed() * self.y.element.size_bytes();
+        let or_x = |tensor: &Option<Tensor>| Bind::read(tensor.as_ref().unwrap_or(&self.x));
+        lib::ConvOperands {
+            x: Bind::read(&self.x),
+            weight: Bind::read(&self.weight),
+            y: Bind::range(self.y.buffer, access, pixels.start * row..pixels.end * row),
+            bias: or_x(&self.bias),
+            slope: or_x(&self.finish.slope),
+            residual: or_x(&self.finish.residual),
+        }
+    }
 }

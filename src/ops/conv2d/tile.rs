@@ -2,7 +2,8 @@
 
 use crate::core::conv::ConvGeometry;
 use crate::core::device::{DeviceClass, DeviceLimits};
-use crate::core::shader::Shader;
+use crate::core::kernels::lib::{MATRIX_SIDE, MATRIX_SUBGROUP};
+use crate::core::kernels::{conv2d_implicit, conv2d_matrix, conv2d_patch};
 use crate::core::tensor::{Element, CHANNEL_PACK};
 
 /// What multiplies.
@@ -15,17 +16,6 @@ pub(super) enum Units {
     /// The same, 16 columns of the image wide, whose inputs lie in shared memory until all taps
     /// have seen them: `conv2d_patch.comp`.
     Patches,
-}
-
-/// How a workgroup sums K.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sums {
-    /// At once.
-    Whole,
-    /// One part of it, into the workspace.
-    Parts,
-    /// All parts, one after the other.
-    Serial,
 }
 
 /// Work of one workgroup and of one invocation, or of one subgroup in matrices of 16x16. Numbers
@@ -45,9 +35,6 @@ pub(super) struct Tile {
     /// numbers fit it.
     round_ns: &'static [u64],
 }
-
-/// Columns of the image in a patch: rows of a matrix.
-const PATCH_COLUMNS: u32 = 16;
 
 // How long a convolution takes, fitted to what an H100 took on 2026-11-26 for 60 layers, each in every
 // tile. It is within a tenth of most of them; tests/bench/README.md has what came of it. Only
@@ -259,13 +246,13 @@ impl Tile {
                 plain
                     && g.taps() > 1
                     && g.c_in >= MIN_PATCH_CHANNELS
-                    && loads.div_ceil(self.local_size().into()) <= MAX_PATCH_LOADS
+                    && loads.div_ceil(self.local_size(g).into()) <= MAX_PATCH_LOADS
             }
         };
         suits
-            && self.local_size() <= limits.max_workgroup_invocations
-            && self.local_size() <= limits.max_workgroup_size[0]
-            && self.shared_bytes(g) <= limits.max_shared_memory_bytes.into()
+            && self.local_size(g) <= limits.max_workgroup_invocations
+            && self.local_size(g) <= limits.max_workgroup_size[0]
+            && self.workgroup(g).shared_bytes <= limits.max_shared_memory_bytes.into()
             && self.tile_n4 <= columns8
     }
 
@@ -285,7 +272,7 @@ impl Tile {
             Units::Invocations | Units::Matrices => products_ns.saturating_add(TURN_NS),
             Units::Patches => products_ns.saturating_add(PATCH_TURN_NS),
         };
-        let subgroups = together * u64::from(self.local_size().div_ceil(32));
+        let subgroups = together * u64::from(self.local_size(g).div_ceil(MATRIX_SUBGROUP));
         let alone_ns = MAX_ALONE_NS.min(ALONE_NS / subgroups.max(1));
         turns
             .saturating_mul(turn_ns)
@@ -314,14 +301,14 @@ impl Tile {
 
     /// Rows of the image that a patch computes, 16 columns wide.
     pub(super) fn rows(self) -> u32 {
-        self.tile_m / PATCH_COLUMNS
+        self.tile_m / MATRIX_SIDE
     }
 
     /// Patches of one image, `[height, width]`.
     pub(super) fn regions(self, g: &ConvGeometry) -> [u32; 2] {
         [
             g.h_out().div_ceil(self.rows()),
-            g.w_out().div_ceil(PATCH_COLUMNS),
+            g.w_out().div_ceil(MATRIX_SIDE),
         ]
     }
 
@@ -330,7 +317,7 @@ impl Tile {
         let reach = |d: usize| (g.kernel[d] - 1).saturating_mul(g.dilation[d]);
         [
             self.rows().saturating_add(reach(0)),
-            PATCH_COLUMNS.saturating_add(reach(1)),
+            MATRIX_SIDE.saturating_add(reach(1)),
         ]
     }
 
@@ -366,46 +353,66 @@ impl Tile {
         even_parts(g, self.steps(g), shortest_k.div_ceil(self.step_k(g).max(1)))
     }
 
-    pub(super) fn local_size(self) -> u32 {
-        let (rows, columns) = (self.tile_m / self.thread_m, self.tile_n4 / self.thread_n4);
+    /// Invocations of a workgroup.
+    pub(super) fn local_size(self, g: &ConvGeometry) -> u32 {
+        u32::try_from(self.workgroup(g).threads).unwrap_or(u32::MAX)
+    }
+
+    /// What the kernel makes of the tile.
+    fn workgroup(self, g: &ConvGeometry) -> Workgroup {
         match self.units {
-            Units::Invocations => rows * columns,
-            Units::Matrices | Units::Patches => rows / 16 * (columns / 4) * 32,
+            Units::Invocations => {
+                let size = conv2d_implicit::Workgroup {
+                    pixels: self.thread_m,
+                    tile_m: self.tile_m,
+                    tile_n4: self.tile_n4,
+                    tile_k4: self.tile_k4,
+                    thread_n4: self.thread_n4,
+                };
+                Workgroup {
+                    threads: size.threads(),
+                    shared_bytes: size.shared_bytes(),
+                }
+            }
+            Units::Matrices => {
+                let size = conv2d_matrix::Workgroup {
+                    pixels: self.thread_m,
+                    tile_m: self.tile_m,
+                    tile_n4: self.tile_n4,
+                    tile_k4: self.tile_k4,
+                    matrices_n: self.thread_n4,
+                    buffers: self.buffers,
+                };
+                Workgroup {
+                    threads: size.threads(),
+                    shared_bytes: size.shared_bytes(),
+                }
+            }
+            Units::Patches => {
+                let [patch_h, patch_w] = self.patch(g);
+                let size = conv2d_patch::Workgroup {
+                    pixels: self.thread_m,
+                    tile_h: self.rows(),
+                    tile_n4: self.tile_n4,
+                    block4: self.tile_k4,
+                    matrices_n: self.thread_n4,
+                    patch_h,
+                    patch_w,
+                    buffers: self.buffers,
+                };
+                Workgroup {
+                    threads: size.threads(),
+                    shared_bytes: size.shared_bytes(),
+                }
+            }
         }
     }
+}
 
-    /// The kernel for operands of `element`.
-    pub(super) fn shader(self, element: Element, sums: Sums) -> Shader {
-        use Sums::{Parts, Serial, Whole};
-        match (self.units, element == Element::F16, sums) {
-            (Units::Matrices, _, Whole) => Shader::Conv2dMatrixF16,
-            (Units::Matrices, _, Parts) => Shader::Conv2dMatrixPartF16,
-            (Units::Matrices, _, Serial) => Shader::Conv2dMatrixSerialF16,
-            (Units::Patches, _, Whole) => Shader::Conv2dPatchF16,
-            (Units::Patches, _, Parts) => Shader::Conv2dPatchPartF16,
-            (Units::Patches, _, Serial) => Shader::Conv2dPatchSerialF16,
-            (_, false, Whole) => Shader::Conv2dImplicitF32,
-            (_, true, Whole) => Shader::Conv2dImplicitF16,
-            (_, false, Parts) => Shader::Conv2dImplicitPartF32,
-            (_, true, Parts) => Shader::Conv2dImplicitPartF16,
-            (_, false, Serial) => Shader::Conv2dImplicitSerialF32,
-            (_, true, Serial) => Shader::Conv2dImplicitSerialF16,
-        }
-    }
-
-    /// As the shaders declare it.
-    fn shared_bytes(self, g: &ConvGeometry) -> u64 {
-        let [m, n4, k4, buffers] =
-            [self.tile_m, self.tile_n4, self.tile_k4, self.buffers].map(u64::from);
-        let b8 = k4 * 4 * (n4 / 2 + 1);
-        let together = if self.thread_m % 2 == 0 { 2 } else { 1 };
-        let sums = u64::from(self.local_size() / 32) * together * 16 * 5;
-        16 * match self.units {
-            Units::Invocations => buffers * (m * (k4 + 1) + k4 * 4 * n4),
-            Units::Matrices => buffers * (m * (k4 / 2 + 1) + b8) + sums,
-            Units::Patches => sums.max(self.positions(g) * (k4 / 2 + 1)) + buffers * b8,
-        }
-    }
+/// Of any kernel.
+struct Workgroup {
+    threads: u64,
+    shared_bytes: u64,
 }
 
 #[cfg(test)]

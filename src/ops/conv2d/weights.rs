@@ -1,9 +1,10 @@
 //! The forms in which kernels read a convolution's weight.
 
 use crate::base::error::{Error, Result};
-use crate::core::constant::{Pack, Transform, WINOGRAD_POSITIONS};
+use crate::core::constant::{Pack, Transform};
 use crate::core::conv::ConvGeometry;
 use crate::core::graph::ValueId;
+use crate::core::kernels::conv2d_winograd::POSITIONS;
 use crate::core::tensor::{dense_strides, Element, Layout, Tensor, CHANNEL_PACK};
 use crate::ops::support::builder::ProgramBuilder;
 use crate::ops::support::gemm::packed::{Form, FormDim};
@@ -61,8 +62,8 @@ pub(super) fn winograd(
     let pack = Pack {
         source: program.graph().tensor(weight)?.dtype,
         element: Element::F32,
-        dims: vec![padded(g.c_in)?, WINOGRAD_POSITIONS, padded(g.c_out)?],
-        valid: vec![g.c_in, WINOGRAD_POSITIONS, g.c_out],
+        dims: vec![padded(g.c_in)?, POSITIONS, padded(g.c_out)?],
+        valid: vec![g.c_in, POSITIONS, g.c_out],
         strides: vec![source[1], 0, source[0]],
         offset: 0,
         transform: Transform::Winograd([source[2], source[3]]),

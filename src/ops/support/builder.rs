@@ -8,7 +8,7 @@ mod dispatch;
 mod program;
 mod tensors;
 
-pub use copy::{dense_layout, LINE_LOCAL_SIZE};
-pub use dispatch::{Bind, DispatchDesc};
+pub use copy::dense_layout;
+pub use dispatch::{Bind, DispatchDesc, Grid, LINE_LOCAL_SIZE};
 pub use program::ProgramBuilder;
 pub use tensors::Want;

@@ -39,7 +39,7 @@ pub fn emit_range(
             push.extend([high.to_bits(), low.to_bits()]);
         }
     }
-    program.dispatch(DispatchDesc {
+    program.dispatch_words(DispatchDesc {
         shader: if target.element == Element::F16 {
             Shader::FillHalf
         } else {

@@ -6,6 +6,6 @@ mod kernel;
 pub mod packed;
 mod product;
 
-pub use emit::{emit, word};
+pub use emit::emit;
 pub use finish::{Finish, Steps};
 pub use product::{Bias, Gemm, Matrix};

@@ -7,6 +7,7 @@ use super::{failure, lock};
 use crate::base::error::{Error, Result};
 use crate::core::program::{Dispatch, Program};
 use crate::core::shader::{BindingKind, Shader};
+use crate::core::valid::check_dispatch;
 use ash::vk;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::resume_unwind;
@@ -345,93 +346,18 @@ fn interface(shader: Shader) -> (Bindings, u32) {
     (info.bindings, info.push_words)
 }
 
-/// Everything that Vulkan would leave undefined: the dispatch against its kernel and the device.
+/// What `check_dispatch` cannot know: how many buffers the driver binds.
 fn check(device: &Device, program: &Program, dispatch: &Dispatch) -> Result<()> {
-    let info = dispatch.shader.info();
-    let limits = device.limits();
-    let (bindings, words) = interface(dispatch.shader);
-    let counts = [
-        ("bindings", dispatch.bindings.len(), bindings.len()),
-        (
-            "push words",
-            dispatch.push.len(),
-            usize::try_from(words).unwrap_or(usize::MAX),
-        ),
-    ];
-    for (what, has, wants) in counts {
-        if has != wants {
-            return Err(Error::internal(format!(
-                "{has} {what}, the kernel has {wants}"
-            )));
-        }
-    }
-    if dispatch.spec.len() < info.spec_constants.max(3) {
-        return Err(Error::internal(format!(
-            "{} specialization constants, the kernel has {}",
-            dispatch.spec.len(),
-            info.spec_constants.max(3)
-        )));
-    }
-    for (bind, &kind) in dispatch.bindings.iter().zip(bindings) {
-        let buffer = usize::try_from(bind.buffer.0)
-            .ok()
-            .and_then(|index| program.buffers.get(index))
-            .ok_or_else(|| Error::internal("a binding names a buffer that does not exist"))?;
-        if buffer.kind.binding() != kind {
-            return Err(Error::internal(format!(
-                "{:?} is bound where the kernel has an {kind:?}",
-                buffer.kind
-            )));
-        }
-    }
+    check_dispatch(program, dispatch, device.limits())?;
     // Every device has room for four images; no kernel binds more than one.
+    let bindings = dispatch.shader.info().bindings;
     let buffers = bindings.iter().filter(|&&k| k == BindingKind::Buffer);
     let buffers = u32::try_from(buffers.count()).unwrap_or(u32::MAX);
-    let over = |what: String, limit: String| {
-        Error::unsupported(format!("{what} exceed the device's limit of {limit}"))
-    };
     if buffers > device.max_bindings() {
-        return Err(over(
-            format!("{buffers} storage buffers"),
-            device.max_bindings().to_string(),
-        ));
-    }
-    if words.saturating_mul(4) > limits.max_push_constant_bytes {
-        let limit = limits.max_push_constant_bytes.to_string();
-        return Err(over(
-            format!("{} bytes of push constants", words * 4),
-            limit,
-        ));
-    }
-    let size = [dispatch.spec[0], dispatch.spec[1], dispatch.spec[2]];
-    let invocations = size.iter().try_fold(1u32, |n, &d| n.checked_mul(d));
-    if size.contains(&0)
-        || size
-            .iter()
-            .zip(&limits.max_workgroup_size)
-            .any(|(s, limit)| s > limit)
-        || invocations.is_none_or(|n| n > limits.max_workgroup_invocations)
-    {
-        let limit = format!(
-            "{:?} and {} invocations",
-            limits.max_workgroup_size, limits.max_workgroup_invocations
-        );
-        return Err(over(format!("workgroups of {size:?}"), limit));
-    }
-    if dispatch.workgroups.contains(&0) {
-        return Err(Error::internal(format!(
-            "{:?} workgroups",
-            dispatch.workgroups
+        return Err(Error::unsupported(format!(
+            "{buffers} storage buffers exceed the device's limit of {}",
+            device.max_bindings()
         )));
-    }
-    if dispatch
-        .workgroups
-        .iter()
-        .zip(&limits.max_workgroup_count)
-        .any(|(n, limit)| n > limit)
-    {
-        let limit = format!("{:?}", limits.max_workgroup_count);
-        return Err(over(format!("{:?} workgroups", dispatch.workgroups), limit));
     }
     Ok(())
 }

@@ -1,45 +1,95 @@
 //! The GEMM whose left operand is read from patches of the image in shared memory.
 
-use super::super::tile::{eights, Sums, Tile};
-use super::{words_of, Operands};
+use super::super::tile::{eights, Tile};
+use super::{Operands, Sums};
 use crate::base::error::Result;
+use crate::core::kernels::{conv2d_patch, conv2d_patch_part};
+use crate::core::program::Access;
 use crate::core::tensor::CHANNEL_PACK;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder};
+use crate::ops::support::builder::{Grid, ProgramBuilder};
+use crate::ops::support::words::unsigned;
 
 impl Operands<'_> {
-    /// All outputs by `tile`, whose units are patches; results are bound behind what is bound here.
+    /// All outputs by `tile`, whose units are patches.
     pub(super) fn patches(
         &self,
-        program: &ProgramBuilder<'_>,
+        program: &mut ProgramBuilder<'_>,
         tile: Tile,
         parts: u32,
         sums: Sums,
-    ) -> Result<DispatchDesc> {
+    ) -> Result<()> {
         let g = self.g;
-        let mut spec = vec![tile.thread_m];
-        spec.extend(self.finish_spec(sums));
-        spec.extend([tile.rows(), tile.tile_n4, tile.tile_k4, tile.thread_n4]);
-        spec.extend(tile.patch(g));
-        let aligned = self.c_out_packed() % 8 == 0;
-        spec.extend([eights(g).into(), aligned.into(), tile.buffers]);
-        let [regions_h, regions_w] = tile.regions(g);
-        let mut push = vec![regions_h, regions_w, g.c_out, g.c_in];
-        push.extend(self.extents());
-        push.extend([g.padding, g.dilation].concat());
-        push.extend(words_of(&[
-            tile.steps(g),
-            tile.steps(g).div_ceil(parts.into()),
-            g.elements_out() / u64::from(CHANNEL_PACK),
-        ])?);
-        push.extend(self.finish.push());
+        let [patch_h, patch_w] = tile.patch(g);
+        let spec = conv2d_patch::Spec {
+            pixels: tile.thread_m,
+            epilogue_steps: self.steps(sums),
+            tile_h: tile.rows(),
+            tile_n4: tile.tile_n4,
+            block4: tile.tile_k4,
+            matrices_n: tile.thread_n4,
+            patch_h,
+            patch_w,
+            eights_a: eights(g),
+            eights_b: self.c_out_packed() % 8 == 0,
+            buffers: tile.buffers,
+        };
+        let push = self.patch(tile, parts)?;
         let [x, y, _] = program.line(tile.tiles(g, g.pixels_out()), 1)?;
-        Ok(DispatchDesc {
-            shader: tile.shader(self.x.element, sums),
-            local_size: [tile.local_size(), 1, 1],
+        let z = match sums {
+            Sums::Parts(_) => parts,
+            Sums::Whole | Sums::Serial => 1,
+        };
+        let grid = Grid {
+            local_size: [tile.local_size(g), 1, 1],
+            workgroups: [x, y, z],
+        };
+        let variant = match sums {
+            Sums::Parts(sums) => {
+                let call = conv2d_patch_part::Call {
+                    variant: conv2d_patch_part::Variant::F16,
+                    spec,
+                    push,
+                    bindings: self.unfinished(sums),
+                };
+                return program.dispatch(call, grid);
+            }
+            Sums::Whole => conv2d_patch::Variant::F16,
+            Sums::Serial => conv2d_patch::Variant::SerialF16,
+        };
+        let call = conv2d_patch::Call {
+            variant,
             spec,
             push,
-            bindings: vec![Bind::read(&self.x), Bind::read(&self.weight)],
-            workgroups: [x, y, if sums == Sums::Parts { parts } else { 1 }],
+            bindings: self.finished(Access::Write, &(0..g.pixels_out())),
+        };
+        program.dispatch(call, grid)
+    }
+
+    fn patch(&self, tile: Tile, parts: u32) -> Result<conv2d_patch::Push> {
+        let g = self.g;
+        let [regions_h, regions_w] = tile.regions(g);
+        let [kernel_h, kernel_w] = g.kernel;
+        let [padding_h, padding_w] = g.padding;
+        let [dilation_h, dilation_w] = g.dilation;
+        Ok(conv2d_patch::Push {
+            regions_h,
+            regions_w,
+            columns: g.c_out,
+            c_in: g.c_in,
+            h_in: g.h_in,
+            w_in: g.w_in,
+            h_out: g.h_out(),
+            w_out: g.w_out(),
+            kernel_h,
+            kernel_w,
+            padding_h,
+            padding_w,
+            dilation_h,
+            dilation_w,
+            blocks: unsigned(tile.steps(g))?,
+            blocks_part: unsigned(tile.steps(g).div_ceil(parts.into()))?,
+            part_quads: unsigned(g.elements_out() / u64::from(CHANNEL_PACK))?,
+            parameters: self.finish.parameters(),
         })
     }
 }

@@ -5,10 +5,10 @@
 //! the weight for all input sizes. The budget decides where the sums of parts of the inputs lie.
 
 use super::{Candidates, Choice};
-use crate::core::constant::WINOGRAD_POSITIONS;
 use crate::core::conv::ConvGeometry;
 use crate::core::conv::{ConvAlgorithm, WeightSource};
 use crate::core::device::{DeviceClass, DeviceLimits};
+use crate::core::kernels::conv2d_winograd::{Workgroup, POSITIONS, REGION};
 use crate::core::tensor::{Element, CHANNEL_PACK, MAX_ELEMENTS};
 use crate::ops::conv2d::tile::{even_parts, parts_ns, PROCESSORS};
 
@@ -21,23 +21,15 @@ const WINOGRAD_MIN_CHANNELS: u32 = 32;
 /// take 21 microseconds by it; 128 at 56x56 and 256 at 28x28, 2^29, take 1.5 times as long.
 const WINOGRAD_MIN_MACS: u64 = 1 << 28;
 
-/// Outputs of a workgroup in each direction: 4x4 tiles of 4x4.
-const REGION: u32 = 16;
-
 /// A part of fewer quads of inputs was not measured.
 const MIN_QUADS_PER_PART: u64 = 8;
 
 /// Work of one workgroup and of one invocation of `conv2d_winograd.comp`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct WinogradTile {
-    /// Quads of output channels of a workgroup.
-    n4: u32,
-    /// Of an invocation.
-    thread_n4: u32,
-    /// Products of an invocation, of 36.
-    positions: u32,
-    /// Quads of output channels whose products meet in shared memory together.
-    pass_n4: u32,
+    /// Quads of output channels of a workgroup and of an invocation, products of an invocation, and quads
+    /// of output channels whose products meet in shared memory together.
+    size: Workgroup,
     /// What a workgroup takes that has a processor of an H100 to itself: for its first loads and its
     /// outputs, and for each quad of inputs.
     start_ns: u64,
@@ -49,26 +41,32 @@ pub(crate) struct WinogradTile {
 /// invocation: tests/bench/README.md. The times are fitted to 20 layers of 32 to 512 channels.
 const TILES: [WinogradTile; 3] = [
     WinogradTile {
-        n4: 16,
-        thread_n4: 1,
-        positions: 3,
-        pass_n4: 4,
+        size: Workgroup {
+            tile_n4: 16,
+            thread_n4: 1,
+            thread_positions: 3,
+            pass_n4: 4,
+        },
         start_ns: 12_000,
         quad_ns: 1950,
     },
     WinogradTile {
-        n4: 8,
-        thread_n4: 2,
-        positions: 1,
-        pass_n4: 4,
+        size: Workgroup {
+            tile_n4: 8,
+            thread_n4: 2,
+            thread_positions: 1,
+            pass_n4: 4,
+        },
         start_ns: 9200,
         quad_ns: 1300,
     },
     WinogradTile {
-        n4: 8,
-        thread_n4: 1,
-        positions: 3,
-        pass_n4: 2,
+        size: Workgroup {
+            tile_n4: 8,
+            thread_n4: 1,
+            thread_positions: 3,
+            pass_n4: 2,
+        },
         start_ns: 12_000,
         quad_ns: 1950,
     },
@@ -107,12 +105,12 @@ impl WinogradTile {
     fn fits(&self, limits: &DeviceLimits) -> bool {
         self.local_size() <= limits.max_workgroup_invocations
             && self.local_size() <= limits.max_workgroup_size[0]
-            && self.shared_bytes() <= limits.max_shared_memory_bytes
+            && self.size.shared_bytes() <= limits.max_shared_memory_bytes.into()
     }
 
     /// Workgroups of one part.
     pub(crate) fn workgroups(&self, g: &ConvGeometry) -> u64 {
-        let blocks = g.c_out.div_ceil(self.n4 * CHANNEL_PACK);
+        let blocks = g.c_out.div_ceil(self.size.tile_n4 * CHANNEL_PACK);
         regions(g)
             .map(u64::from)
             .into_iter()
@@ -121,19 +119,12 @@ impl WinogradTile {
     }
 
     pub(crate) fn local_size(self) -> u32 {
-        WINOGRAD_POSITIONS / self.positions * 2 * (self.n4 / self.thread_n4)
+        u32::try_from(self.size.threads()).unwrap_or(u32::MAX)
     }
 
-    /// As the shader declares it: pixels and two sets of transforms, or products.
-    fn shared_bytes(self) -> u32 {
-        let main = 18 * 23 + 2 * 4 * (36 * 4 + 2);
-        let products = 36 * self.pass_n4 * 4 * 5;
-        16 * main.max(products)
-    }
-
-    /// The shader's specialization constants of it.
-    pub(crate) fn spec(self) -> [u32; 4] {
-        [self.n4, self.thread_n4, self.positions, self.pass_n4]
+    /// As the kernel is specialized for it.
+    pub(crate) fn workgroup(self) -> Workgroup {
+        self.size
     }
 }
 
@@ -205,7 +196,7 @@ impl Candidates<'_> {
 
     pub(super) fn winograd_weight_elements(&self) -> u64 {
         let packed = |channels| quads(channels).saturating_mul(CHANNEL_PACK.into());
-        let positions = u64::from(WINOGRAD_POSITIONS);
+        let positions = u64::from(POSITIONS);
         packed(self.geometry.c_in)
             .saturating_mul(packed(self.geometry.c_out))
             .saturating_mul(positions)

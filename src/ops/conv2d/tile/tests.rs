@@ -47,9 +47,9 @@ fn check_choices(element: Element, limits: &DeviceLimits) {
             for kernel in [1, 3, 7] {
                 let g = geometry(c, c, size, kernel);
                 let (tile, parts) = Tile::choose(&g, element, limits);
-                let threads = tile.local_size();
+                let threads = tile.local_size(&g);
                 assert!(threads <= limits.max_workgroup_invocations, "{tile:?}");
-                assert!(tile.shared_bytes(&g) <= limits.max_shared_memory_bytes.into());
+                assert!(tile.workgroup(&g).shared_bytes <= limits.max_shared_memory_bytes.into());
                 // Every invocation loads equally many fours, or eights for matrices.
                 let (lane, loads) = match tile.units {
                     Units::Invocations => (1, 1),
@@ -111,7 +111,7 @@ fn no_size_overflows() {
             for element in [Element::F32, Element::F16] {
                 let (tile, parts) = Tile::choose(&g, element, &limits);
                 assert!(parts >= 1);
-                assert!(tile.shared_bytes(&g) <= limits.max_shared_memory_bytes.into());
+                assert!(tile.workgroup(&g).shared_bytes <= limits.max_shared_memory_bytes.into());
             }
         }
     }

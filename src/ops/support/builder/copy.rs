@@ -1,14 +1,11 @@
 //! The copy that everything else is built on.
 
+use super::dispatch::{Bind, DispatchDesc, LINE_LOCAL_SIZE};
 use super::program::ProgramBuilder;
-use super::{Bind, DispatchDesc};
 use crate::base::error::{Error, Result};
 use crate::core::shader::Shader;
 use crate::core::strided::Strided;
 use crate::core::tensor::{DType, Element, Layout, Tensor};
-
-/// Invocations per workgroup of element-wise kernels: a whole number of every vendor's subgroups.
-pub const LINE_LOCAL_SIZE: u32 = 64;
 
 /// Loop dims of the copy kernel.
 const MAX_RANK: usize = 8;
@@ -41,7 +38,7 @@ impl ProgramBuilder<'_> {
         let strided = Strided::new(&source.dims, &[source, target])?;
         let rank = u32::try_from(strided.rank()).map_err(|_| Error::internal("rank"))?;
         let half = source.element == Element::F16 || target.element == Element::F16;
-        self.dispatch(DispatchDesc {
+        self.dispatch_words(DispatchDesc {
             shader: if half {
                 Shader::CopyHalf
             } else {

@@ -2,9 +2,15 @@
 
 use super::program::ProgramBuilder;
 use crate::base::error::{Error, Result};
+use crate::core::kernels::KernelCall;
 use crate::core::program::{Access, Binding, BufferId, Dispatch};
 use crate::core::shader::Shader;
 use crate::core::tensor::Tensor;
+use crate::core::valid::check_dispatch;
+
+/// Invocations per workgroup of kernels that number them in a line: a whole number of every vendor's
+/// subgroups.
+pub const LINE_LOCAL_SIZE: u32 = 64;
 
 /// Dispatches of a program: hundreds of times what large networks have. One call may take many, as a
 /// concatenation of many tensors does.
@@ -64,6 +70,15 @@ impl Bind {
     }
 }
 
+/// How many invocations a dispatch has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    /// Invocations per workgroup in x, y, z.
+    pub local_size: [u32; 3],
+    /// Number of workgroups.
+    pub workgroups: [u32; 3],
+}
+
 /// One dispatch as an operator describes it.
 #[derive(Clone, Debug)]
 pub struct DispatchDesc {
@@ -82,8 +97,46 @@ pub struct DispatchDesc {
 }
 
 impl ProgramBuilder<'_> {
+    /// Emits a call of a kernel. One without workgroups does nothing and is dropped.
+    pub fn dispatch(&mut self, call: impl KernelCall<Bind = Bind>, grid: Grid) -> Result<()> {
+        let shader = call.shader();
+        let name = shader.info().name;
+        let threads = grid.local_size.iter().map(|&n| u64::from(n)).product();
+        if call.threads().is_some_and(|wanted| wanted != threads) {
+            return Err(Error::internal(format!(
+                "{name}: a workgroup of {:?}, the kernel has {:?} invocations",
+                grid.local_size,
+                call.threads()
+            )));
+        }
+        let most = self.constraints.limits.max_shared_memory_bytes;
+        if call.shared_bytes() > most.into() {
+            return Err(Error::internal(format!(
+                "{name}: a workgroup shares {} bytes, the device has {most}",
+                call.shared_bytes()
+            )));
+        }
+        self.dispatch_words(DispatchDesc {
+            shader,
+            local_size: grid.local_size,
+            spec: call.spec(),
+            push: call.push(),
+            bindings: call.into_bindings(),
+            workgroups: grid.workgroups,
+        })
+    }
+
+    /// A call for `count` invocations in a line; see [`ProgramBuilder::line`].
+    pub fn dispatch_line(&mut self, call: impl KernelCall<Bind = Bind>, count: u64) -> Result<()> {
+        let grid = Grid {
+            local_size: [LINE_LOCAL_SIZE, 1, 1],
+            workgroups: self.line(count, LINE_LOCAL_SIZE)?,
+        };
+        self.dispatch(call, grid)
+    }
+
     /// Emits a dispatch. One without workgroups does nothing and is dropped.
-    pub fn dispatch(&mut self, desc: DispatchDesc) -> Result<()> {
+    pub fn dispatch_words(&mut self, desc: DispatchDesc) -> Result<()> {
         let DispatchDesc {
             shader,
             local_size,
@@ -94,58 +147,6 @@ impl ProgramBuilder<'_> {
         } = desc;
         if workgroups.contains(&0) {
             return Ok(());
-        }
-        let info = shader.info();
-        let mut constants = local_size.to_vec();
-        constants.extend(spec);
-        let refuse = |what: &str, got: usize, want: usize| {
-            Err(Error::internal(format!(
-                "{}: {got} {what}, the kernel has {want}",
-                info.name
-            )))
-        };
-        if bindings.len() != info.bindings.len() {
-            return refuse("bindings", bindings.len(), info.bindings.len());
-        }
-        for (at, (bind, &kind)) in bindings.iter().zip(info.bindings).enumerate() {
-            if self.program.buffer(bind.buffer).kind.binding() != kind {
-                return Err(Error::internal(format!(
-                    "{}: binding {at} is not the {kind:?} that the kernel has",
-                    info.name
-                )));
-            }
-        }
-        if push.len() != info.push_words as usize {
-            return refuse("push words", push.len(), info.push_words as usize);
-        }
-        if constants.len() != info.spec_constants {
-            return refuse(
-                "specialization constants",
-                constants.len(),
-                info.spec_constants,
-            );
-        }
-        let invocations: u64 = local_size.iter().map(|&n| u64::from(n)).product();
-        if invocations > u64::from(self.constraints.limits.max_workgroup_invocations)
-            || local_size
-                .iter()
-                .zip(self.constraints.limits.max_workgroup_size)
-                .any(|(&n, max)| n > max)
-        {
-            return Err(Error::internal(format!(
-                "{}: workgroup of {local_size:?} exceeds the device",
-                info.name
-            )));
-        }
-        if workgroups
-            .iter()
-            .zip(self.constraints.limits.max_workgroup_count)
-            .any(|(&n, max)| n > max)
-        {
-            return Err(Error::unsupported(format!(
-                "{}: {workgroups:?} workgroups, the device allows {:?}",
-                info.name, self.constraints.limits.max_workgroup_count
-            )));
         }
         let bindings = bindings
             .into_iter()
@@ -159,19 +160,21 @@ impl ProgramBuilder<'_> {
                 }
             })
             .collect();
+        let dispatch = Dispatch {
+            node: self.node,
+            shader,
+            spec: [local_size.as_slice(), &spec].concat(),
+            push,
+            bindings,
+            workgroups,
+        };
+        check_dispatch(&self.program, &dispatch, &self.constraints.limits)?;
         if self.program.dispatches.len() >= MAX_DISPATCHES {
             return Err(Error::unsupported(format!(
                 "more than {MAX_DISPATCHES} dispatches"
             )));
         }
-        self.program.dispatches.push(Dispatch {
-            node: self.node,
-            shader,
-            spec: constants,
-            push,
-            bindings,
-            workgroups,
-        });
+        self.program.dispatches.push(dispatch);
         Ok(())
     }
 

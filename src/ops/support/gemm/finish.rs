@@ -4,6 +4,7 @@
 use crate::base::error::{Error, Result};
 use crate::core::constant::Pack;
 use crate::core::graph::{Fused, ValueId};
+use crate::core::kernels::lib::{self, Activation};
 use crate::core::tensor::{DType, Element, Layout, Tensor};
 use crate::ops::support::builder::{ProgramBuilder, Want};
 use crate::ops::support::window;
@@ -88,35 +89,50 @@ impl Finish {
         })
     }
 
-    /// Specialization constants `ACTIVATION, RESIDUAL, LAST_ACTIVATION`.
-    pub fn spec(&self) -> [u32; 3] {
-        [
-            activation(self.first).0,
-            u32::from(self.residual.is_some()),
-            activation(self.last).0,
-        ]
+    /// Which steps there are, behind a bias or none.
+    pub fn steps(&self, bias: bool) -> lib::EpilogueSteps {
+        lib::EpilogueSteps {
+            bias,
+            activation: activation(self.first).0,
+            residual: self.residual.is_some(),
+            last_activation: activation(self.last).0,
+        }
     }
 
-    /// Push constants `activation_p, activation_q, last_p, last_q`.
-    pub fn push(&self) -> [u32; 4] {
-        let ([a, b], [c, d]) = (activation(self.first).1, activation(self.last).1);
-        [a, b, c, d].map(f32::to_bits)
+    /// Parameters of the activations.
+    pub fn parameters(&self) -> lib::EpilogueParameters {
+        let [activation_p, activation_q] = activation(self.first).1;
+        let [last_p, last_q] = activation(self.last).1;
+        lib::EpilogueParameters {
+            activation_p,
+            activation_q,
+            last_p,
+            last_q,
+        }
     }
 }
 
-/// Number and parameters of an activation, as `shaders/lib/activation.glsl` knows it. None is a
-/// clamp without bounds, which changes nothing, NaN included: so a pipeline serves both.
-fn activation(step: Option<Fused>) -> (u32, [f32; 2]) {
+/// Of sums that another kernel finishes.
+pub const UNFINISHED: lib::EpilogueSteps = lib::EpilogueSteps {
+    bias: false,
+    activation: Activation::None,
+    residual: false,
+    last_activation: Activation::None,
+};
+
+/// An activation and its parameters. None is a clamp without bounds, which changes nothing, NaN
+/// included: so a pipeline serves both.
+fn activation(step: Option<Fused>) -> (Activation, [f32; 2]) {
     match step {
-        None | Some(Fused::Add { .. }) => (1, [f32::NEG_INFINITY, f32::INFINITY]),
-        Some(Fused::Clamp { low, high }) => (1, [low, high]),
-        Some(Fused::Silu) => (2, [0.0; 2]),
-        Some(Fused::Sigmoid) => (3, [0.0; 2]),
-        Some(Fused::Hardswish) => (4, [0.0; 2]),
-        Some(Fused::Hardsigmoid) => (5, [0.0; 2]),
-        Some(Fused::Tanh) => (6, [0.0; 2]),
-        Some(Fused::LeakyRelu { slope }) => (7, [slope, 0.0]),
-        Some(Fused::Prelu { .. }) => (8, [0.0; 2]),
+        None | Some(Fused::Add { .. }) => (Activation::Clamp, [f32::NEG_INFINITY, f32::INFINITY]),
+        Some(Fused::Clamp { low, high }) => (Activation::Clamp, [low, high]),
+        Some(Fused::Silu) => (Activation::Silu, [0.0; 2]),
+        Some(Fused::Sigmoid) => (Activation::Sigmoid, [0.0; 2]),
+        Some(Fused::Hardswish) => (Activation::Hardswish, [0.0; 2]),
+        Some(Fused::Hardsigmoid) => (Activation::Hardsigmoid, [0.0; 2]),
+        Some(Fused::Tanh) => (Activation::Tanh, [0.0; 2]),
+        Some(Fused::LeakyRelu { slope }) => (Activation::LeakyRelu, [slope, 0.0]),
+        Some(Fused::Prelu { .. }) => (Activation::Prelu, [0.0; 2]),
     }
 }
 

@@ -3,32 +3,27 @@
 
 use super::product::Gemm;
 use crate::core::device::{DeviceClass, DeviceLimits};
-use crate::core::image::ImageDimensions;
-use crate::core::shader::Shader;
+use crate::core::kernels::{gemm_sliced, gemm_tiled};
 
 /// A GEMM kernel and its specialization. Numbers that end in 4 count groups of four.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Kernel {
     /// `gemm_register.comp`.
     Register { thread_m: u32, thread_n4: u32 },
     /// `gemm_sliced.comp`.
-    Sliced { thread_m: u32 },
+    Sliced(gemm_sliced::Workgroup),
     /// `gemm_tiled.comp`.
-    Tiled {
-        tile_m4: u32,
-        tile_n4: u32,
-        thread_m4: u32,
-        thread_n4: u32,
-    },
+    Tiled(gemm_tiled::Workgroup),
 }
 
 /// Invocations per workgroup of the register kernel; in a line, because squares of 8x8 and 4x16
 /// give wrong blocks on some Adreno drivers.
 const REGISTER_LOCAL_SIZE: u32 = 64;
 
-/// Columns in fours and slices of K of a workgroup of the sliced kernel: 64 bytes of a row of B at
-/// once, and no more invocations than every device has.
-const SLICED: [u32; 2] = [4, 32];
+/// Columns in fours of a workgroup of the sliced kernel, 64 bytes of a row of B at once, and slices of
+/// K: together no more invocations than every device has.
+const SLICED_COLUMNS4: u32 = 4;
+const SLICES: u32 = 32;
 
 /// More rows than this fill a GPU without slices.
 const SLICED_MAX_ROWS: u64 = 8;
@@ -51,9 +46,11 @@ impl Kernel {
     pub(super) fn sliced(limits: &DeviceLimits, gemm: &Gemm<'_>) -> Option<Self> {
         let few = gemm.rows_in_all <= SLICED_MAX_ROWS && gemm.k >= SLICED_MIN_K;
         let pays = gemm.sliced && few && limits.class != DeviceClass::Cpu;
-        pays.then_some(Self::Sliced {
+        pays.then_some(Self::Sliced(gemm_sliced::Workgroup {
             thread_m: if gemm.rows_in_all == 1 { 1 } else { 4 },
-        })
+            columns4: SLICED_COLUMNS4,
+            slices: SLICES,
+        }))
     }
 
     pub(super) fn choose(limits: &DeviceLimits, rows: u64, n: u32, batch: u32) -> Self {
@@ -74,11 +71,14 @@ impl Kernel {
                 thread_n4: 1,
             };
         }
-        let tiled = |tile_m4, tile_n4, thread_m4, thread_n4| Self::Tiled {
-            tile_m4,
-            tile_n4,
-            thread_m4,
-            thread_n4,
+        let tiled = |tile_m4, tile_n4, thread_m4, thread_n4| {
+            Self::Tiled(gemm_tiled::Workgroup {
+                tile_m4,
+                tile_n4,
+                tile_k4: TILE_K4,
+                thread_m4,
+                thread_n4,
+            })
         };
         let wide = tiled(32, 16, 2, 2);
         let narrow = tiled(32, 8, 2, 1);
@@ -96,30 +96,9 @@ impl Kernel {
             .find(|kernel| {
                 kernel.local_size() <= limits.max_workgroup_invocations
                     && kernel.local_size() <= limits.max_workgroup_size[0]
-                    && kernel.shared_bytes() <= limits.max_shared_memory_bytes
+                    && kernel.shared_bytes() <= limits.max_shared_memory_bytes.into()
             })
             .unwrap_or(on_cpu)
-    }
-
-    /// Its code for operands of 16 or 32 bits, with the left one in a buffer or an image.
-    pub(super) fn shader(self, half: bool, a: Option<ImageDimensions>) -> Shader {
-        use ImageDimensions::{Three, Two};
-        match (self, a, half) {
-            (Self::Sliced { .. }, _, false) => Shader::GemmSlicedF32,
-            (Self::Sliced { .. }, _, true) => Shader::GemmSlicedF16,
-            (Self::Register { .. }, None, false) => Shader::GemmRegisterF32,
-            (Self::Register { .. }, None, true) => Shader::GemmRegisterF16,
-            (Self::Register { .. }, Some(Two), false) => Shader::GemmRegisterTexture2dF32,
-            (Self::Register { .. }, Some(Two), true) => Shader::GemmRegisterTexture2dF16,
-            (Self::Register { .. }, Some(Three), false) => Shader::GemmRegisterTexture3dF32,
-            (Self::Register { .. }, Some(Three), true) => Shader::GemmRegisterTexture3dF16,
-            (Self::Tiled { .. }, None, false) => Shader::GemmTiledF32,
-            (Self::Tiled { .. }, None, true) => Shader::GemmTiledF16,
-            (Self::Tiled { .. }, Some(Two), false) => Shader::GemmTiledTexture2dF32,
-            (Self::Tiled { .. }, Some(Two), true) => Shader::GemmTiledTexture2dF16,
-            (Self::Tiled { .. }, Some(Three), false) => Shader::GemmTiledTexture3dF32,
-            (Self::Tiled { .. }, Some(Three), true) => Shader::GemmTiledTexture3dF16,
-        }
     }
 
     /// What is numbered along x and y: invocations, or workgroups of the tiled kernel.
@@ -130,10 +109,8 @@ impl Kernel {
                 thread_m,
                 thread_n4,
             } => (thread_m, thread_n4),
-            Self::Sliced { thread_m } => (thread_m, SLICED[0]),
-            Self::Tiled {
-                tile_m4, tile_n4, ..
-            } => (tile_m4 * 4, tile_n4),
+            Self::Sliced(tile) => (tile.thread_m, tile.columns4),
+            Self::Tiled(tile) => (tile.tile_m4 * 4, tile.tile_n4),
         };
         m.div_ceil(u64::from(rows))
             .saturating_mul(columns4.div_ceil(u64::from(columns)))
@@ -142,47 +119,24 @@ impl Kernel {
     pub(super) fn lines_per_workgroup(self) -> u32 {
         match self {
             Self::Register { .. } => REGISTER_LOCAL_SIZE,
-            Self::Sliced { .. } | Self::Tiled { .. } => 1,
+            Self::Sliced(_) | Self::Tiled(_) => 1,
         }
     }
 
     pub(super) fn local_size(self) -> u32 {
-        match self {
-            Self::Register { .. } => REGISTER_LOCAL_SIZE,
-            Self::Sliced { .. } => SLICED[0] * SLICED[1],
-            Self::Tiled {
-                tile_m4,
-                tile_n4,
-                thread_m4,
-                thread_n4,
-            } => (tile_m4 / thread_m4) * (tile_n4 / thread_n4),
-        }
+        let threads = match self {
+            Self::Register { .. } => return REGISTER_LOCAL_SIZE,
+            Self::Sliced(tile) => tile.threads(),
+            Self::Tiled(tile) => tile.threads(),
+        };
+        u32::try_from(threads).unwrap_or(u32::MAX)
     }
 
-    fn shared_bytes(self) -> u32 {
+    fn shared_bytes(self) -> u64 {
         match self {
             Self::Register { .. } => 0,
-            Self::Sliced { thread_m } => thread_m * SLICED[0] * SLICED[1] * 16,
-            Self::Tiled {
-                tile_m4, tile_n4, ..
-            } => TILE_K4 * 4 * (tile_m4 + 1 + tile_n4) * 16,
-        }
-    }
-
-    /// Specialization constants 9, 10, ...
-    pub(super) fn spec(self) -> Vec<u32> {
-        match self {
-            Self::Register {
-                thread_m,
-                thread_n4,
-            } => vec![thread_m, thread_n4],
-            Self::Sliced { thread_m } => vec![thread_m, SLICED[0], SLICED[1]],
-            Self::Tiled {
-                tile_m4,
-                tile_n4,
-                thread_m4,
-                thread_n4,
-            } => vec![tile_m4, tile_n4, TILE_K4, thread_m4, thread_n4],
+            Self::Sliced(tile) => tile.shared_bytes(),
+            Self::Tiled(tile) => tile.shared_bytes(),
         }
     }
 }
@@ -204,7 +158,7 @@ mod tests {
                         "{kernel:?}"
                     );
                     assert!(
-                        kernel.shared_bytes() <= limits.max_shared_memory_bytes,
+                        kernel.shared_bytes() <= limits.max_shared_memory_bytes.into(),
                         "{kernel:?}"
                     );
                     let lines = kernel.lines(rows, n) * u64::from(kernel.lines_per_workgroup());
