@@ -7,7 +7,7 @@
 #include "element.glsl"
 #include "float.glsl"
 #define PLANES_EXTRA                                                                         \
-  int height_in; int width_in; int stride_y; int stride_x; int padding_y; int padding_x;     \
+  int height_in; int width_in; int stride_y; int stride_x; int padding_y; int padding_x; int end_padding_y; int end_padding_x;     \
   int dilation_y; int dilation_x; int divisor; int indices_offset; int indices_strides[4];
 #include "planes.glsl"
 
@@ -62,8 +62,8 @@ void main() {
     }
     return;
   }
-  int y1 = min(y0 + KERNEL_Y, height_in + padding_y);
-  int x1 = min(x0 + KERNEL_X, width_in + padding_x);
+  int y1 = min(y0 + KERNEL_Y, height_in + end_padding_y);
+  int x1 = min(x0 + KERNEL_X, width_in + end_padding_x);
   int area = (y1 - y0) * (x1 - x0);
   y0 = max(y0, 0);
   x0 = max(x0, 0);

@@ -1,10 +1,11 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #pragma variants plain: ; half: HALF
-// Nearest and bilinear resampling of planes. One invocation = one element of the target.
+// Nearest and bilinear resampling of planes. One invocation = one element of the target, whose rows
+// are those of the whole target from first_row on; the source begins at its row source_row.
 #include "workgroup.glsl"
 #include "element.glsl"
-#define PLANES_EXTRA int height_in; int width_in; float scale_y; float scale_x;
+#define PLANES_EXTRA int height_in; int width_in; float scale_y; float scale_x; int first_row; int source_row;
 #include "planes.glsl"
 
 layout(constant_id = 4) const uint SOURCE = 0;
@@ -26,7 +27,7 @@ float position(const int i, const float scale) {
 }
 
 float element(const int plane, const int y, const int x) {
-  return source_float(plane + y * source_strides[2] + x * source_strides[3]);
+  return source_float(plane + (y - source_row) * source_strides[2] + x * source_strides[3]);
 }
 
 void main() {
@@ -36,7 +37,7 @@ void main() {
   }
   ivec4 at = plane_element(i);
   int plane = source_plane(at);
-  float y = position(at.z, scale_y);
+  float y = position(at.z + first_row, scale_y);
   float x = position(at.w, scale_x);
   int y0 = min(int(floor(y)), height_in - 1);
   int x0 = min(int(floor(x)), width_in - 1);

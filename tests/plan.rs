@@ -66,6 +66,7 @@ fn geometry() -> ConvGeometry {
         output_padding: [0, 0],
         groups: 1,
         transposed: false,
+        given: [None; 2],
     }
 }
 
@@ -143,6 +144,7 @@ fn any_geometry(random: &mut Random) -> ConvGeometry {
         output_padding: [number(random, 2), number(random, 2)],
         groups,
         transposed: random.int(0, 5) == 0,
+        given: [None; 2],
     }
 }
 

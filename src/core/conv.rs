@@ -21,6 +21,9 @@ pub struct ConvGeometry {
     pub output_padding: [u32; 2],
     pub groups: u32,
     pub transposed: bool,
+    /// Output rows and columns, where they are not what the other sizes give: a piece of a larger
+    /// convolution has less padding at its end, or less that follows its input.
+    pub given: [Option<u32>; 2],
 }
 
 /// Up to this many input channels per group K holds them without padding: at 1 and 3 channels the
@@ -111,6 +114,9 @@ impl ConvGeometry {
 
     /// Output size along `d`, perhaps not positive; saturates far beyond what is supported.
     fn extent(&self, d: usize) -> i64 {
+        if let Some(given) = self.given[d] {
+            return given.into();
+        }
         let input = i128::from(self.size_in(d));
         let (stride, padding) = (i128::from(self.stride[d]), i128::from(self.padding[d]));
         let reach = i128::from(self.dilation[d]) * (i128::from(self.kernel[d]) - 1);

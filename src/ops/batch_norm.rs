@@ -10,12 +10,14 @@ use crate::core::tensor::{Element, Layout, Tensor};
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::LINE_LOCAL_SIZE;
 use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::pieces::{cut_along, pointwise, Pieces, Whole};
 use crate::ops::support::{Args, Op};
 
 /// Loop dims of the kernel.
 const MAX_RANK: usize = 6;
 
 /// A call of `aten._native_batch_norm_legit_no_training`.
+#[derive(Clone)]
 pub struct BatchNorm {
     input: ValueId,
     weight: Option<ValueId>,
@@ -117,5 +119,21 @@ impl Op for BatchNorm {
             push,
             bindings,
         })
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let Some(&output) = self.outputs.first() else {
+            return Ok(None);
+        };
+        let dims = program.dims(self.input)?;
+        let result = Whole::like(program, self.input, output, dims)?;
+        let mut pieces = pointwise(self, program, &[self.input], result)?;
+        let parameters = [self.weight, self.bias, Some(self.mean), Some(self.variance)];
+        let cut = [(self.input, 1)].into_iter();
+        let cut = cut.chain(parameters.into_iter().flatten().map(|id| (id, 0)));
+        if let Some(axis) = pieces.axes.iter_mut().find(|axis| axis.result_dims == [1]) {
+            *axis = cut_along(self, 1, cut.collect());
+        }
+        Ok(Some(pieces))
     }
 }

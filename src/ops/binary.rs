@@ -6,6 +6,7 @@ use crate::core::shader::Shader;
 use crate::core::tensor::{DType, Element};
 use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder};
 use crate::ops::support::elementwise::{narrow, wrapped, Elementwise, Scalar, LOCAL_SIZE};
+use crate::ops::support::pieces::{pointwise, Pieces, Whole};
 use crate::ops::support::{Args, Op};
 
 /// Loop dims of the kernel: push constants hold no more.
@@ -138,6 +139,7 @@ impl Operand {
 }
 
 /// A call of a function of two elements.
+#[derive(Clone)]
 pub struct Binary {
     function: BinaryFunction,
     left: Operand,
@@ -267,6 +269,17 @@ impl Op for Binary {
             push,
             bindings: vec![Bind::read(left), Bind::read(right), Bind::write(target)],
         })
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let tensor = |operand| match operand {
+            Operand::Tensor(id) => Some(id),
+            Operand::Number(_) => None,
+        };
+        let operands = [self.left, self.right].into_iter().filter_map(tensor);
+        let operands: Vec<ValueId> = operands.collect();
+        let result = Whole::broadcast(program, &operands, self.output)?;
+        pointwise(self, program, &operands, result).map(Some)
     }
 }
 

@@ -3,6 +3,7 @@
 //! `plan` chooses the algorithm, `lower` obeys it, `weights` says what the kernels read.
 
 mod lower;
+mod pieces;
 pub mod plan;
 mod tile;
 mod weights;
@@ -14,9 +15,11 @@ use crate::core::conv::{ConvGeometry, WeightSource};
 use crate::core::graph::{Fused, ValueId};
 use crate::ops::support::builder::ProgramBuilder;
 use crate::ops::support::gemm::Steps;
+use crate::ops::support::pieces::Pieces;
 use crate::ops::support::{Args, Epilogue, Op};
 
 /// A call of `aten.convolution` or `et_vk.conv_with_clamp`.
+#[derive(Clone)]
 pub struct Conv2d {
     input: ValueId,
     weight: ValueId,
@@ -28,6 +31,8 @@ pub struct Conv2d {
     output_padding: [u32; 2],
     transposed: bool,
     groups: u32,
+    /// Output height and width where the call is a piece of a larger one.
+    given: [Option<u32>; 2],
     steps: Steps,
 }
 
@@ -66,6 +71,7 @@ impl Op for Conv2d {
             // Without transposition PyTorch ignores it.
             output_padding: if transposed { pair(7, 0)? } else { [0, 0] },
             transposed,
+            given: [None; 2],
             groups: u32::try_from(groups)
                 .map_err(|_| Error::blob(format!("argument 8 is {groups} groups")))?,
             steps: Steps::new(if clamps { Some(clamp(args)?) } else { None }, args.fused())?,
@@ -84,6 +90,10 @@ impl Op for Conv2d {
         let (constraints, images) = (program.constraints(), program.images());
         let plan = plan_conv2d(&geometry, weight, element, constraints, images)?;
         self.lower_as(&geometry, &plan, program)
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        self.in_pieces(program)
     }
 }
 
@@ -158,6 +168,7 @@ impl Conv2d {
             output_padding: self.output_padding,
             groups: self.groups,
             transposed: self.transposed,
+            given: self.given,
         })
     }
 }

@@ -3,9 +3,11 @@
 use crate::base::error::Result;
 use crate::core::graph::ValueId;
 use crate::ops::support::builder::{dense_layout, ProgramBuilder, Want};
+use crate::ops::support::pieces::{pointwise, Pieces, Whole};
 use crate::ops::support::{Args, Op};
 
 /// The same values in another tensor, perhaps of another type.
+#[derive(Clone)]
 pub struct Copy {
     input: ValueId,
     output: ValueId,
@@ -42,5 +44,15 @@ impl Op for Copy {
         let dims = source.dims.clone();
         let target = program.output_any(self.output, &dims, dense_layout(&source))?;
         program.copy(&source, &target)
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let graph = program.graph();
+        if graph.tensor(self.input)?.dtype == graph.tensor(self.output)?.dtype {
+            return Ok(None);
+        }
+        let dims = program.dims(self.input)?;
+        let result = Whole::like(program, self.input, self.output, dims)?;
+        pointwise(self, program, &[self.input], result).map(Some)
     }
 }

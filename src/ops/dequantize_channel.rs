@@ -8,6 +8,7 @@ use crate::core::strided::Strided;
 use crate::core::tensor::{Element, Tensor};
 use crate::ops::support::builder::{dense_layout, LINE_LOCAL_SIZE};
 use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::pieces::{cut_along, pointwise, Pieces, Whole};
 use crate::ops::support::window::{existing_dim, insert};
 use crate::ops::support::{Args, Op};
 
@@ -15,6 +16,7 @@ use crate::ops::support::{Args, Op};
 const MAX_RANK: usize = 5;
 
 /// A call of `quantized_decomposed.dequantize_per_channel`.
+#[derive(Clone)]
 pub struct DequantizeChannel {
     input: ValueId,
     scales: ValueId,
@@ -59,10 +61,10 @@ impl Op for DequantizeChannel {
             )));
         }
         let axis = existing_dim(self.axis, &dims)?;
-        let scale_window = along(&scales, &dims, axis)?;
+        let scale_window = spread(&scales, &dims, axis)?;
         // Without zero points the integers stand in their place, unread.
         let zero_window = match &zeros {
-            Some(zeros) => along(zeros, &dims, axis)?,
+            Some(zeros) => spread(zeros, &dims, axis)?,
             None => source.clone(),
         };
         let windows = [&source, &scale_window, &zero_window, &target];
@@ -91,10 +93,26 @@ impl Op for DequantizeChannel {
             ],
         })
     }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let dims = program.dims(self.input)?;
+        let channel = existing_dim(self.axis, &dims)?;
+        let result = Whole::like(program, self.input, self.output, dims)?;
+        let mut pieces = pointwise(self, program, &[self.input], result)?;
+        for dim in 0..pieces.axes.len() {
+            if pieces.axes[dim].result_dims == [channel] {
+                let parameters = [Some(self.scales), self.zero_points];
+                let parameters = parameters.into_iter().flatten().map(|id| (id, 0));
+                let cut = [(self.input, channel)].into_iter().chain(parameters);
+                pieces.axes[dim] = cut_along(self, channel, cut.collect());
+            }
+        }
+        Ok(Some(pieces))
+    }
 }
 
 /// `[n]` as the window over `dims` that goes along `axis`. Exporters pad `n` for kernels of fours.
-fn along(t: &Tensor, dims: &[u32], axis: usize) -> Result<Tensor> {
+fn spread(t: &Tensor, dims: &[u32], axis: usize) -> Result<Tensor> {
     let &[n] = t.dims.as_slice() else {
         return Err(Error::blob(format!("parameters of dims {:?}", t.dims)));
     };

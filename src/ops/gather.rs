@@ -11,6 +11,7 @@ use crate::core::tensor::{DType, Element, Layout, Tensor};
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::LINE_LOCAL_SIZE;
 use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::pieces::{cut_along, Pieces, Whole};
 use crate::ops::support::window::{existing_dim, insert, slice};
 use crate::ops::support::{Args, Op};
 
@@ -18,6 +19,7 @@ use crate::ops::support::{Args, Op};
 const MAX_RANK: usize = 6;
 
 /// A call of one of the operators that pick by indices.
+#[derive(Clone)]
 pub struct Gather {
     form: Form,
     input: ValueId,
@@ -140,6 +142,43 @@ impl Op for Gather {
                 Bind::write(&target),
             ],
         })
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let (source, indices) = (program.dims(self.input)?, program.dims(self.indices)?);
+        let axis = existing_dim(self.dim, &source)?;
+        let mut dims = source.clone();
+        let mut axes = Vec::new();
+        match self.form {
+            Form::Replace => {
+                dims.splice(axis..=axis, indices.iter().copied());
+                for d in 0..dims.len() {
+                    let behind = axis + indices.len();
+                    let cut = match d {
+                        _ if d < axis => (self.input, d),
+                        _ if d < behind => (self.indices, d - axis),
+                        _ => (self.input, d - behind + axis + 1),
+                    };
+                    axes.push(cut_along(self, d, vec![cut]));
+                }
+            }
+            Form::Along => {
+                dims.clone_from(&indices);
+                for d in 0..dims.len() {
+                    // The operand may be longer than the indices along other dims.
+                    let mut cut = vec![(self.indices, d)];
+                    if d != axis {
+                        cut.push((self.input, d));
+                    }
+                    axes.push(cut_along(self, d, cut));
+                }
+            }
+        }
+        Ok(Some(Pieces {
+            results: vec![Whole::like(program, self.input, self.output, dims)?],
+            operands: vec![self.input, self.indices],
+            axes,
+        }))
     }
 }
 

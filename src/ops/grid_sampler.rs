@@ -7,10 +7,12 @@ use crate::core::tensor::Element;
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::LINE_LOCAL_SIZE;
 use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::pieces::{cut_along, Pieces, Whole};
 use crate::ops::support::planes::{channels_last, push, signed};
 use crate::ops::support::{Args, Op};
 
 /// A call of `aten.grid_sampler_2d`.
+#[derive(Clone)]
 pub struct GridSampler {
     input: ValueId,
     grid: ValueId,
@@ -108,5 +110,23 @@ impl Op for GridSampler {
             bindings: vec![Bind::read(&source), Bind::read(&grid), Bind::write(&target)],
             workgroups: program.line(target.numel(), LINE_LOCAL_SIZE)?,
         })
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let (source, grid) = (program.dims(self.input)?, program.dims(self.grid)?);
+        let (&[n, c, ..], &[_, h_out, w_out, _]) = (source.as_slice(), grid.as_slice()) else {
+            return Ok(None);
+        };
+        let dims = vec![n, c, h_out, w_out];
+        Ok(Some(Pieces {
+            results: vec![Whole::like(program, self.input, self.output, dims)?],
+            operands: vec![self.input, self.grid],
+            axes: vec![
+                cut_along(self, 0, vec![(self.input, 0), (self.grid, 0)]),
+                cut_along(self, 1, vec![(self.input, 1)]),
+                cut_along(self, 2, vec![(self.grid, 1)]),
+                cut_along(self, 3, vec![(self.grid, 2)]),
+            ],
+        }))
     }
 }

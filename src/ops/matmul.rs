@@ -6,9 +6,11 @@ use crate::core::tensor::{DType, Element, Layout, Tensor, CHANNEL_PACK};
 use crate::ops::support::builder::{ProgramBuilder, Want};
 use crate::ops::support::gemm::packed::{self, Form};
 use crate::ops::support::gemm::{self, finish, Bias, Finish, Gemm, Matrix, Steps};
+use crate::ops::support::pieces::{cut_along, Axis, Pieces, Whole};
 use crate::ops::support::{Args, Epilogue, Op};
 
 /// A matrix product `a * b`, with something added.
+#[derive(Clone)]
 pub struct Matmul {
     a: ValueId,
     b: ValueId,
@@ -20,6 +22,7 @@ pub struct Matmul {
     steps: Steps,
 }
 
+#[derive(Clone)]
 enum Added {
     Nothing,
     /// One number per column.
@@ -93,18 +96,7 @@ impl Op for Matmul {
         if y.numel() == 0 {
             return Ok(());
         }
-        let n = u64::from(columns);
-        let c = Matrix {
-            buffer: y.buffer,
-            offset: 0,
-            row: n,
-            z: if shape.batch == 1 {
-                0
-            } else {
-                shape.m.saturating_mul(n)
-            },
-            range_bytes: 0..y.numel() * y.element.size_bytes(),
-        };
+        let c = rows_of(&y, &shape).ok_or_else(|| Error::internal("a result of ragged rows"))?;
         gemm::emit(
             program,
             &Gemm {
@@ -125,6 +117,48 @@ impl Op for Matmul {
             },
         )?;
         Ok(())
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let (a, b) = (program.dims(self.a)?, program.dims(self.b)?);
+        let dims = self.shape(&a, &b)?.dims;
+        let rank = dims.len();
+        let mut axes = Vec::new();
+        for d in 0..rank {
+            let mut cut = Vec::new();
+            if d + 1 < rank {
+                cut.push((self.a, d));
+            } else {
+                let n = if self.b_is_transposed { 2 } else { 1 };
+                cut.push((self.b, b.len() - n));
+            }
+            if d == 0 && b.len() == 3 {
+                cut.push((self.b, 0));
+            }
+            match self.added {
+                Added::PerColumn(bias) if d + 1 == rank => cut.push((bias, 0)),
+                Added::Broadcast(bias, _) => {
+                    let added = program.dims(bias)?;
+                    let at = (d + added.len()).checked_sub(rank);
+                    cut.extend(at.filter(|&at| added[at] > 1).map(|at| (bias, at)));
+                }
+                _ => {}
+            }
+            axes.push(Axis {
+                // Rows of C start at whole quads.
+                unit: if d + 1 == rank { CHANNEL_PACK } else { 1 },
+                ..cut_along(self, d, cut)
+            });
+        }
+        Ok(Some(Pieces {
+            results: vec![Whole {
+                id: self.output,
+                dims,
+                layout: Layout::Contiguous,
+            }],
+            operands: vec![self.a, self.b],
+            axes,
+        }))
     }
 }
 

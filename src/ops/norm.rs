@@ -7,11 +7,13 @@ use crate::core::shader::Shader;
 use crate::core::tensor::{Element, Layout, Tensor};
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::pieces::{cut_along, Axis, Pieces, Whole};
 use crate::ops::support::rows::Rows;
 use crate::ops::support::window::split;
 use crate::ops::support::{Args, Op};
 
 /// A call of a norm.
+#[derive(Clone)]
 pub struct Norm {
     kind: Kind,
     input: ValueId,
@@ -22,6 +24,7 @@ pub struct Norm {
     outputs: Vec<ValueId>,
 }
 
+#[derive(Clone)]
 enum Kind {
     /// Over the trailing dims of these sizes.
     Layer(Vec<i64>),
@@ -100,6 +103,45 @@ impl Op for Norm {
             call.source = call.shape.split(&dense)?;
         }
         self.emit(program, &call)
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let Some(&output) = self.outputs.first() else {
+            return Ok(None);
+        };
+        let dims = program.dims(self.input)?;
+        let trailing = match (&self.kind, self.weight) {
+            (Kind::Layer(sizes), _) => sizes.len(),
+            (Kind::RootMeanSquare, Some(weight)) => program.dims(weight)?.len(),
+            // Groups are rows of one image.
+            _ => dims.len().saturating_sub(1),
+        };
+        let lead = dims.len().saturating_sub(trailing);
+        let mut results = vec![Whole::like(program, self.input, output, dims.clone())?];
+        let statistics = self.outputs.get(1..).unwrap_or_default();
+        if statistics.iter().any(|&id| program.is_used(id)) {
+            let row_dims = match self.kind {
+                Kind::Group(groups) => vec![dims[0], u32::try_from(groups).unwrap_or(0)],
+                _ => (0..dims.len())
+                    .map(|d| if d < lead { dims[d] } else { 1 })
+                    .collect(),
+            };
+            results.extend(statistics.iter().map(|&id| Whole {
+                id,
+                dims: row_dims.clone(),
+                layout: Layout::Contiguous,
+            }));
+        }
+        let axes = (0..lead).map(|d| Axis {
+            result_dims: vec![d; results.len()],
+            ..cut_along(self, d, vec![(self.input, d)])
+        });
+        let axes = axes.collect();
+        Ok(Some(Pieces {
+            results,
+            operands: vec![self.input],
+            axes,
+        }))
     }
 }
 

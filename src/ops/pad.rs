@@ -7,20 +7,25 @@ use crate::core::shader::Shader;
 use crate::core::tensor::{Element, Tensor};
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::LINE_LOCAL_SIZE;
-use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::builder::{Bind, Cut, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::pieces::{Axis, Piece, Pieces, Whole};
 use crate::ops::support::planes::signed;
 use crate::ops::support::window::slice;
 use crate::ops::support::{Args, Op};
+use std::ops::Range;
 
 /// Loop dims of the kernel.
 const MAX_RANK: usize = 5;
 
 /// A call of `aten.constant_pad_nd`.
+#[derive(Clone)]
 pub struct Pad {
     input: ValueId,
     /// Pairs of widths before and after, from the last dim.
     widths: Vec<i64>,
     value: f64,
+    /// Dims of the input.
+    rank: usize,
     output: ValueId,
 }
 
@@ -33,6 +38,7 @@ impl Op for Pad {
             input: args.tensor(0)?,
             widths: args.ints(1)?,
             value: args.number(2)?,
+            rank: args.spec(0)?.dims.len(),
             output: args.output()?,
         })
     }
@@ -100,6 +106,64 @@ impl Op for Pad {
             bindings: vec![read, Bind::write(&target)],
             workgroups: program.line(target.numel(), LINE_LOCAL_SIZE)?,
         })
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let source = program.dims(self.input)?;
+        let rank = source.len();
+        let mut dims = source.clone();
+        let mut axes = Vec::new();
+        for d in 0..rank {
+            let i = 2 * (rank - 1 - d);
+            let width = |i: usize| self.widths.get(i).copied().unwrap_or(0);
+            let (before, after) = (width(i), width(i + 1));
+            let size = i64::from(source[d]);
+            dims[d] = u32::try_from(size + before + after).unwrap_or(0);
+            axes.push(Axis {
+                result_dims: vec![d],
+                unit: 1,
+                cut: vec![self.input],
+                piece: Box::new(move |range| Ok(self.piece(d, size, before, &range))),
+            });
+        }
+        Ok(Some(Pieces {
+            results: vec![Whole::like(program, self.input, self.output, dims)?],
+            operands: vec![self.input],
+            axes,
+        }))
+    }
+}
+
+impl Pad {
+    /// What makes elements `range` of dim `d` of the result, of a source of `size` there with a
+    /// border of `before`, which cuts where it is negative.
+    fn piece(&self, d: usize, size: i64, before: i64, range: &Range<u32>) -> Piece<Self> {
+        let (start, end) = (i64::from(range.start), i64::from(range.end));
+        // The elements of the source that lie there; perhaps none.
+        let first = (start - before).clamp(0, size);
+        let last = (end - before).clamp(first, size);
+        let mut widths = self.widths.clone();
+        let rank_left = widths.len() / 2;
+        let i = 2 * (self.rank - 1 - d);
+        if rank_left * 2 <= i {
+            widths.resize(i + 2, 0);
+        }
+        let border = (first + before - start).clamp(0, end - start);
+        widths[i] = border;
+        widths[i + 1] = (end - start) - border - (last - first);
+        let [start, len] = [first, last - first].map(|n| u32::try_from(n).unwrap_or(0));
+        Piece {
+            op: Self {
+                widths,
+                ..self.clone()
+            },
+            cuts: vec![Cut {
+                id: self.input,
+                dim: d,
+                start,
+                len,
+            }],
+        }
     }
 }
 

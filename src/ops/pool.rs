@@ -5,16 +5,23 @@ use crate::core::graph::ValueId;
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::LINE_LOCAL_SIZE;
 use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::pieces::{cut_along, cuts, Axis, Moving, Piece, Pieces, Whole};
 use crate::ops::support::planes::{channels_last, plane_of, push, signed, with_batch};
 use crate::ops::support::{Args, Op};
+use std::ops::Range;
 
 use crate::core::shader::Shader;
 use crate::core::tensor::{Element, Tensor};
 
 /// A call of `aten.max_pool2d`, with or without indices, or of `aten.avg_pool2d`.
+#[derive(Clone)]
 pub struct Pool {
     input: ValueId,
     window: Window,
+    /// Padding behind the plane, which a piece of a larger call may have less of before it.
+    end_padding: [u32; 2],
+    /// Rows and columns of the result where the call is a piece of a larger one.
+    given: [Option<u32>; 2],
     kind: Kind,
     outputs: Vec<ValueId>,
 }
@@ -114,6 +121,8 @@ impl Op for Pool {
         Ok(Self {
             input: args.tensor(0)?,
             window,
+            end_padding: window.padding,
+            given: [None; 2],
             kind,
             outputs: args.outputs()?,
         })
@@ -124,11 +133,7 @@ impl Op for Pool {
         if source.element == Element::I32 {
             return Err(Error::unsupported(format!("pooling of {:?}", source.dtype)));
         }
-        let [h_in, w_in] = plane_of(&source.dims)?;
-        let mut dims = source.dims.clone();
-        let rank = dims.len();
-        dims[rank - 2] = self.window.output(0, h_in)?;
-        dims[rank - 1] = self.window.output(1, w_in)?;
+        let dims = self.result_dims(&source.dims)?;
         let layout = dense_layout(&source);
         let output = *self
             .outputs
@@ -146,9 +151,82 @@ impl Op for Pool {
         }
         self.emit(program, &source, &target, indices.as_ref())
     }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let source = program.dims(self.input)?;
+        let dims = self.result_dims(&source)?;
+        let rank = dims.len();
+        let used: Vec<ValueId> = match self.kind {
+            Kind::MaxWithIndices => self.outputs.iter().copied().take(2).collect(),
+            _ => self.outputs.iter().copied().take(1).collect(),
+        };
+        let used = used.into_iter().enumerate();
+        let used: Vec<ValueId> = used
+            .filter(|&(i, id)| i == 0 || program.is_used(id))
+            .map(|(_, id)| id)
+            .collect();
+        let mut results = Vec::new();
+        for &id in &used {
+            results.push(Whole::like(program, self.input, id, dims.clone())?);
+        }
+        let count = results.len();
+        let whole_planes = (0..rank - 2).map(|d| Axis {
+            result_dims: vec![d; count],
+            ..cut_along(self, d, vec![(self.input, d)])
+        });
+        let mut axes: Vec<_> = whole_planes.collect();
+        // Indices count the elements of a whole plane.
+        for i in (0..2).take_while(|_| count == 1) {
+            let (dim, size) = (rank - 2 + i, source[rank - 2 + i]);
+            axes.push(Axis {
+                result_dims: vec![dim],
+                unit: 1,
+                cut: vec![self.input],
+                piece: Box::new(move |range| {
+                    let (op, slice) = self.piece(i, size, &range);
+                    let cuts = cuts(&[(self.input, dim)], &slice);
+                    Ok(Piece { op, cuts })
+                }),
+            });
+        }
+        Ok(Some(Pieces {
+            results,
+            operands: vec![self.input],
+            axes,
+        }))
+    }
 }
 
 impl Pool {
+    fn result_dims(&self, source: &[u32]) -> Result<Vec<u32>> {
+        let plane = plane_of(source)?;
+        let mut dims = source.to_vec();
+        let rank = dims.len();
+        for (i, size) in plane.into_iter().enumerate() {
+            dims[rank - 2 + i] = match self.given[i] {
+                Some(given) => given,
+                None => self.window.output(i, size)?,
+            };
+        }
+        Ok(dims)
+    }
+
+    /// What makes rows (0) or columns (1) `range` of a result from a plane of `size` there, and the
+    /// slice of the plane that it reads.
+    fn piece(&self, i: usize, size: u32, range: &Range<u32>) -> (Self, Range<u32>) {
+        let moving = Moving {
+            size,
+            stride: self.window.stride[i],
+            padding: self.window.padding[i],
+            reach: u64::from(self.window.kernel[i] - 1) * u64::from(self.window.dilation[i]),
+        };
+        let (slice, padding) = moving.slice(range);
+        let mut op = self.clone();
+        op.window.padding[i] = padding;
+        op.given[i] = Some(range.end - range.start);
+        (op, slice)
+    }
+
     fn emit(
         &self,
         program: &mut ProgramBuilder<'_>,
@@ -170,7 +248,8 @@ impl Pool {
             ..
         } = self.window;
         let mut words = push(&source, &target)?;
-        let pairs = [[source.dims[2], source.dims[3]], stride, padding, dilation];
+        let plane = [source.dims[2], source.dims[3]];
+        let pairs = [plane, stride, padding, self.end_padding, dilation];
         for n in pairs.into_iter().flatten() {
             words.push(signed(i64::from(n))?);
         }

@@ -10,6 +10,7 @@ use crate::core::tensor::{DType, Element, Tensor};
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder};
 use crate::ops::support::elementwise::{Elementwise, LOCAL_SIZE};
+use crate::ops::support::pieces::{pointwise, Pieces, Whole};
 use crate::ops::support::{Args, Op};
 
 /// Loop dims of the kernel: push constants hold no more.
@@ -69,6 +70,7 @@ impl Affine {
 }
 
 /// A call of one of the operators.
+#[derive(Clone)]
 pub struct Quantize {
     form: Form,
     inputs: Vec<ValueId>,
@@ -154,6 +156,14 @@ impl Op for Quantize {
         }
         let call = Elementwise::new(program, &self.inputs, self.output, MAX_RANK)?;
         self.emit(program, &call.operands, &call.target)
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        if matches!(self.form, Form::PixelShuffle(_)) {
+            return Ok(None);
+        }
+        let result = Whole::broadcast(program, &self.inputs, self.output)?;
+        pointwise(self, program, &self.inputs, result).map(Some)
     }
 }
 

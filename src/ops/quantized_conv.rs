@@ -7,17 +7,20 @@ use super::quantize::Affine;
 use crate::base::error::{Error, Result};
 use crate::core::graph::ValueId;
 use crate::core::shader::Shader;
-use crate::core::tensor::{DType, Element, Layout, Tensor};
+use crate::core::tensor::{DType, Element, Layout, Tensor, CHANNEL_PACK};
 use crate::ops::support::builder::{dense_layout, LINE_LOCAL_SIZE};
 use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::pieces::{cut_along, cuts, Axis, Moving, Piece, Pieces, Whole};
 use crate::ops::support::planes::{channels_last, push, signed};
 use crate::ops::support::window::view;
 use crate::ops::support::{Args, Op};
+use std::ops::Range;
 
 /// Most products in a sum: as many of the largest as fit 32 bits.
 const MAX_TERMS: u64 = i32::MAX as u64 / (255 * 128);
 
 /// A call of one of the operators.
+#[derive(Clone)]
 pub struct QuantizedConv {
     form: Form,
     input: ValueId,
@@ -28,6 +31,8 @@ pub struct QuantizedConv {
     to: Affine,
     bias: Option<ValueId>,
     window: Window,
+    /// Rows and columns of the result where the call is a piece of a larger one.
+    given: [Option<u32>; 2],
     relu: bool,
     output: ValueId,
 }
@@ -98,6 +103,7 @@ impl Op for QuantizedConv {
             to: Affine::parse(args, 6)?,
             bias: args.optional_tensor(8)?,
             window,
+            given: [None; 2],
             relu: match args.optional_string(len - 2)? {
                 None | Some("none") => false,
                 Some("relu") => true,
@@ -140,6 +146,54 @@ impl Op for QuantizedConv {
         let target = program.output(self.output, &out, Layout::Contiguous)?;
         self.emit(program, &planes, &as_planes(&target, dims[1])?, &weights)
     }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let source = program.dims(self.input)?;
+        let channels = self.channels(program)?;
+        let groups = self.window.groups;
+        let (mut dims, mut axes) = (source.clone(), Vec::new());
+        if self.form == Form::Linear {
+            let last = dims.len().saturating_sub(1);
+            dims[last] = channels;
+            axes.extend((0..last).map(|d| cut_along(self, d, vec![(self.input, d)])));
+            axes.push(self.outputs(last, [source[last], channels]));
+        } else {
+            let &[n, c, h, w] = source.as_slice() else {
+                return Ok(None);
+            };
+            if groups == 0 || c % groups != 0 || channels % groups != 0 {
+                return Ok(None);
+            }
+            dims = vec![n, channels, self.extent(0, h)?, self.extent(1, w)?];
+            axes.push(cut_along(self, 0, vec![(self.input, 0)]));
+            for (i, size) in [h, w].into_iter().enumerate() {
+                axes.push(Axis {
+                    result_dims: vec![2 + i],
+                    unit: 1,
+                    cut: vec![self.input],
+                    piece: Box::new(move |range| {
+                        let (op, slice) = self.piece(i, size, &range);
+                        let cuts = cuts(&[(self.input, 2 + i)], &slice);
+                        Ok(Piece { op, cuts })
+                    }),
+                });
+            }
+            axes.push(self.outputs(1, [c / groups, channels / groups]));
+        }
+        let result = match self.form {
+            Form::Linear => Whole {
+                id: self.output,
+                dims,
+                layout: Layout::Contiguous,
+            },
+            _ => Whole::like(program, self.input, self.output, dims)?,
+        };
+        Ok(Some(Pieces {
+            results: vec![result],
+            operands: vec![self.input, self.weight],
+            axes,
+        }))
+    }
 }
 
 /// Weights and what they need to be read.
@@ -154,6 +208,80 @@ struct Weights {
 }
 
 impl QuantizedConv {
+    /// Size of the result along height (0) or width (1) for planes of `size` there.
+    fn extent(&self, i: usize, size: u32) -> Result<u32> {
+        match self.given[i] {
+            Some(given) => Ok(given),
+            None => self.window.output(i, size, self.form == Form::Transposed),
+        }
+    }
+
+    /// What makes rows (0) or columns (1) `range` of a result from a plane of `size` there, and the
+    /// slice of the plane that it reads.
+    fn piece(&self, i: usize, size: u32, range: &Range<u32>) -> (Self, Range<u32>) {
+        let Window {
+            kernel,
+            stride,
+            padding,
+            dilation,
+            ..
+        } = self.window;
+        let moving = Moving {
+            size,
+            stride: stride[i],
+            padding: padding[i],
+            reach: u64::from(kernel[i] - 1) * u64::from(dilation[i]),
+        };
+        let (slice, padding) = match self.form {
+            Form::Transposed => moving.scattered(range),
+            _ => moving.slice(range),
+        };
+        let mut op = self.clone();
+        op.window.padding[i] = padding;
+        op.given[i] = Some(range.end - range.start);
+        (op, slice)
+    }
+
+    /// Output channels of the whole call, from the parameters that it has one of for each.
+    fn channels(&self, program: &mut ProgramBuilder<'_>) -> Result<u32> {
+        let weight = program.dims(self.weight)?;
+        Ok(match self.form {
+            // Lanes may be padded.
+            Form::Depthwise => program.dims(self.input)?.get(1).copied().unwrap_or(0),
+            _ => weight.first().copied().unwrap_or(0),
+        })
+    }
+
+    /// Blocks of output channels: of one group as many as there are, else whole groups.
+    fn outputs(&self, dim: usize, group: [u32; 2]) -> Axis<'_, Self> {
+        let weight_dim = if self.form == Form::Depthwise { 2 } else { 0 };
+        let per_output = [
+            Some((self.weight, weight_dim)),
+            Some((self.weight_scales, 0)),
+            self.bias.map(|id| (id, 0)),
+        ];
+        let per_output: Vec<(ValueId, usize)> = per_output.into_iter().flatten().collect();
+        let alone = self.window.groups == 1;
+        let mut cut: Vec<ValueId> = per_output.iter().map(|&(id, _)| id).collect();
+        cut.extend([self.input].iter().filter(|_| !alone));
+        Axis {
+            result_dims: vec![dim],
+            unit: if alone { CHANNEL_PACK } else { group[1] },
+            cut,
+            piece: Box::new(move |range| {
+                let mut op = self.clone();
+                let mut list = cuts(&per_output, &range);
+                if !alone {
+                    let first = range.start / group[1];
+                    op.window.groups = (range.end - range.start) / group[1];
+                    let inputs = first * group[0]..(first + op.window.groups) * group[0];
+                    list.extend(cuts(&[(self.input, 1)], &inputs));
+                }
+                Ok(Piece { op, cuts: list })
+            }),
+        }
+    }
+
     /// Dims of the result for planes of `source`, and the weights, checked against them.
     fn planes(
         &self,
@@ -207,9 +335,7 @@ impl QuantizedConv {
                 return Err(wrong());
             }
         }
-        let transposed = self.form == Form::Transposed;
-        let out = |i: usize, size: u32| self.window.output(i, size, transposed);
-        let dims = [n, channels, out(0, h)?, out(1, w)?];
+        let dims = [n, channels, self.extent(0, h)?, self.extent(1, w)?];
         let weights = Weights {
             tensor,
             scales,

@@ -6,11 +6,13 @@ use crate::core::shader::Shader;
 use crate::core::tensor::{Element, Layout, Tensor};
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::pieces::{cut_along, Pieces, Whole};
 use crate::ops::support::rows::Rows;
 use crate::ops::support::window::wrap_dims;
 use crate::ops::support::{Args, Op};
 
 /// A call of one of the reductions.
+#[derive(Clone)]
 pub struct Reduce {
     kind: Kind,
     input: ValueId,
@@ -125,6 +127,28 @@ impl Op for Reduce {
             }
         };
         self.emit(program, &rows, &source, &target)
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let source = program.dims(self.input)?;
+        let reduced = wrap_dims(&self.dims, source.len())?;
+        let kept = |d: &usize| !reduced.is_empty() && !reduced.contains(d);
+        let (mut dims, mut axes) = (Vec::new(), Vec::new());
+        for (d, &size) in source.iter().enumerate() {
+            match (kept(&d), self.keep) {
+                (true, _) => {
+                    axes.push(cut_along(self, dims.len(), vec![(self.input, d)]));
+                    dims.push(size);
+                }
+                (false, Keep::Dims) => dims.push(1),
+                (false, Keep::None) => {}
+            }
+        }
+        Ok(Some(Pieces {
+            results: vec![Whole::like(program, self.input, self.output, dims)?],
+            operands: vec![self.input],
+            axes,
+        }))
     }
 }
 

@@ -7,16 +7,32 @@ use crate::core::tensor::Element;
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::LINE_LOCAL_SIZE;
 use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::pieces::{cut_along, cuts, Axis, Piece, Pieces, Whole};
 use crate::ops::support::planes::{channels_last, push, signed, with_batch};
 use crate::ops::support::{Args, Op};
+use std::ops::Range;
 
 /// A call of `aten.upsample_nearest2d` or `aten.upsample_bilinear2d`.
+#[derive(Clone)]
 pub struct Resample {
     input: ValueId,
     size: Option<Vec<i64>>,
     scale: Option<Vec<f64>>,
     kind: Kind,
+    /// What the call is of a larger one, if it is a piece.
+    part: Option<Part>,
     output: ValueId,
+}
+
+/// A piece of a resampling: rows of the target, and the rows of the source that they are made of.
+#[derive(Clone, Debug)]
+struct Part {
+    /// Height and width of the whole source and target.
+    whole_in: [u32; 2],
+    whole_out: [u32; 2],
+    rows: Range<u32>,
+    /// First row of the source that the piece has.
+    source_row: u32,
 }
 
 /// Numbered as in `shaders/resample.comp`.
@@ -51,6 +67,7 @@ impl Op for Resample {
             size: args.optional_ints(1)?,
             scale: args.optional_doubles(scale)?,
             kind,
+            part: None,
             output: args.output()?,
         })
     }
@@ -66,15 +83,22 @@ impl Op for Resample {
                 source.dtype, source.dims
             )));
         }
-        let [h_out, w_out] = self.output_size([h_in, w_in])?;
-        let dims = [n, c, h_out, w_out];
+        let part = self.part(&source.dims)?;
+        let rows = part.rows.end - part.rows.start;
+        let dims = [n, c, rows, part.whole_out[1]];
         let target = program.output_any(self.output, &dims, dense_layout(&source))?;
         let (source, target) = (with_batch(&source)?, with_batch(&target)?);
         let mut words = push(&source, &target)?;
-        words.extend([signed(h_in.into())?, signed(w_in.into())?]);
-        for (i, (size, size_out)) in [(h_in, h_out), (w_in, w_out)].into_iter().enumerate() {
-            words.push(self.step(i, size, size_out).to_bits());
+        for size in part.whole_in {
+            words.push(signed(size.into())?);
         }
+        for i in 0..2 {
+            words.push(self.step(i, part.whole_in[i], part.whole_out[i]).to_bits());
+        }
+        words.extend([
+            signed(part.rows.start.into())?,
+            signed(part.source_row.into())?,
+        ]);
         let half = source.element == Element::F16 || target.element == Element::F16;
         program.dispatch_words(DispatchDesc {
             shader: if half {
@@ -94,9 +118,81 @@ impl Op for Resample {
             workgroups: program.line(target.numel(), LINE_LOCAL_SIZE)?,
         })
     }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let source = program.dims(self.input)?;
+        let &[n, c, h_in, _] = source.as_slice() else {
+            return Ok(None);
+        };
+        let part = self.part(&source)?;
+        let dims = vec![n, c, part.rows.end - part.rows.start, part.whole_out[1]];
+        Ok(Some(Pieces {
+            results: vec![Whole::like(program, self.input, self.output, dims)?],
+            operands: vec![self.input],
+            axes: vec![
+                cut_along(self, 0, vec![(self.input, 0)]),
+                Axis {
+                    result_dims: vec![2],
+                    unit: 1,
+                    cut: vec![self.input],
+                    piece: Box::new(move |range| {
+                        let (op, slice) = self.piece(&part, h_in, &range);
+                        let cuts = cuts(&[(self.input, 2)], &slice);
+                        Ok(Piece { op, cuts })
+                    }),
+                },
+                cut_along(self, 1, vec![(self.input, 1)]),
+            ],
+        }))
+    }
 }
 
 impl Resample {
+    /// What the call is of the whole resampling: for a call that is no piece, all of it.
+    fn part(&self, source: &[u32]) -> Result<Part> {
+        match (&self.part, source) {
+            (Some(part), _) => Ok(part.clone()),
+            (None, &[_, _, h_in, w_in]) => {
+                let whole_out = self.output_size([h_in, w_in])?;
+                Ok(Part {
+                    whole_in: [h_in, w_in],
+                    whole_out,
+                    rows: 0..whole_out[0],
+                    source_row: 0,
+                })
+            }
+            _ => Err(Error::blob(format!("resampling of dims {source:?}"))),
+        }
+    }
+
+    /// What makes rows `range` of what `part` makes from `size` rows of the source, and which of
+    /// them it reads.
+    fn piece(&self, part: &Part, size: u32, range: &Range<u32>) -> (Self, Range<u32>) {
+        let rows = part.rows.start + range.start..part.rows.start + range.end;
+        let step = f64::from(self.step(0, part.whole_in[0], part.whole_out[0]));
+        let half = if self.kind == Kind::Bilinear {
+            0.5
+        } else {
+            0.0
+        };
+        let position = |row: u32| ((f64::from(row) + half) * step - half).max(0.0);
+        // One row more on either side: the kernel computes in single precision.
+        let first = (position(rows.start) as u32).saturating_sub(1);
+        let last = (position(rows.end - 1) as u32).saturating_add(2);
+        let relative = |row: u32| row.saturating_sub(part.source_row).min(size - 1);
+        let (first, last) = (relative(first), relative(last));
+        let part = Part {
+            rows,
+            source_row: part.source_row + first,
+            ..part.clone()
+        };
+        let op = Self {
+            part: Some(part),
+            ..self.clone()
+        };
+        (op, first..last + 1)
+    }
+
     fn output_size(&self, input: [u32; 2]) -> Result<[u32; 2]> {
         let wrong = || {
             Error::blob(format!(

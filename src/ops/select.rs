@@ -6,12 +6,14 @@ use crate::core::shader::Shader;
 use crate::core::tensor::Element;
 use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder};
 use crate::ops::support::elementwise::{Elementwise, LOCAL_SIZE};
+use crate::ops::support::pieces::{pointwise, Pieces, Whole};
 use crate::ops::support::{Args, Op};
 
 /// Loop dims of the kernel: push constants hold no more.
 const MAX_RANK: usize = 5;
 
 /// A call of `aten.where.self`.
+#[derive(Clone)]
 pub struct Where {
     condition: ValueId,
     left: ValueId,
@@ -69,5 +71,11 @@ impl Op for Where {
                 Bind::write(target),
             ],
         })
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let operands = [self.condition, self.left, self.right];
+        let result = Whole::broadcast(program, &operands, self.output)?;
+        pointwise(self, program, &operands, result).map(Some)
     }
 }

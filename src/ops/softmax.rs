@@ -7,10 +7,12 @@ use crate::core::tensor::{Element, Layout};
 use crate::ops::support::args::wrap_dim;
 use crate::ops::support::builder::dense_layout;
 use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder, Want};
+use crate::ops::support::pieces::{pointwise, Pieces, Whole};
 use crate::ops::support::rows::Rows;
 use crate::ops::support::{Args, Op};
 
 /// A call of `aten._softmax` or `aten._log_softmax`.
+#[derive(Clone)]
 pub struct Softmax {
     input: ValueId,
     dim: i64,
@@ -80,5 +82,14 @@ impl Op for Softmax {
             bindings: vec![Bind::read(&source), Bind::write(&target)],
             workgroups: rows.workgroups(program)?,
         })
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let dims = program.dims(self.input)?;
+        let dim = wrap_dim(self.dim, dims.len())?;
+        let result = Whole::like(program, self.input, self.output, dims)?;
+        let mut pieces = pointwise(self, program, &[self.input], result)?;
+        pieces.axes.retain(|axis| axis.result_dims != [dim]);
+        Ok(Some(pieces))
     }
 }

@@ -7,6 +7,7 @@ pub mod elementwise;
 pub mod fill;
 pub mod gemm;
 pub mod op;
+pub mod pieces;
 pub mod planes;
 pub mod rows;
 pub mod window;

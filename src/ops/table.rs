@@ -1,7 +1,7 @@
 //! The table of operators.
 
 use super::support::builder::ProgramBuilder;
-use super::support::{Args, Epilogue, Op};
+use super::support::{pieces, Args, Epilogue, Op};
 use super::{
     batch_norm, binary, cat, conv2d, copy, create, dequantize_channel, expand, gather, grid_priors,
     grid_sampler, matmul, norm, pad, permute, pixel_shuffle, pool, quantize, quantized_conv,
@@ -25,7 +25,8 @@ const fn op<T: Op>() -> OpEntry {
         names: T::NAMES,
         epilogue: T::EPILOGUE,
         lower: |node, program| {
-            T::parse(&Args::new(program.graph(), node, program.integers()))?.lower(program)
+            let op = T::parse(&Args::new(program.graph(), node, program.integers()))?;
+            pieces::lower(&op, program)
         },
     }
 }

@@ -6,6 +6,7 @@ use crate::core::shader::Shader;
 use crate::core::tensor::Element;
 use crate::ops::support::builder::{Bind, DispatchDesc, ProgramBuilder};
 use crate::ops::support::elementwise::{narrow, Elementwise, Scalar, LOCAL_SIZE};
+use crate::ops::support::pieces::{pointwise, Pieces, Whole};
 use crate::ops::support::{Args, Op};
 
 /// Loop dims of the kernel.
@@ -126,6 +127,7 @@ const fn names() -> [&'static str; FUNCTIONS.len()] {
 }
 
 /// A call of a function of one element.
+#[derive(Clone)]
 pub struct Unary {
     function: UnaryFunction,
     /// Lower and upper bound, or the single parameter first.
@@ -227,5 +229,11 @@ impl Op for Unary {
             push,
             bindings: vec![Bind::read(source), Bind::write(target)],
         })
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let dims = program.dims(self.input)?;
+        let result = Whole::like(program, self.input, self.output, dims)?;
+        pointwise(self, program, &[self.input], result).map(Some)
     }
 }

@@ -36,6 +36,7 @@ fn long_sums(random: &mut Random) -> ConvGeometry {
         groups: 1,
         output_padding: [0, 0],
         transposed: false,
+        given: [None; 2],
     }
 }
 

@@ -2,6 +2,7 @@
 //! was reserved for the largest.
 
 use super::lifetime::{overflow, Reserved, Usage};
+use super::objects::Objects;
 use super::sweep::{apart, place_in_turn};
 use crate::base::error::Result;
 use std::cmp::Reverse;
@@ -26,13 +27,13 @@ const ORDERS: [Order; 3] = [
 const MAX_TRIED: usize = 2048;
 
 /// Offsets of temporaries, in order, and the arena's size.
-pub fn plan_arena(usages: &[Usage], align: u64) -> Result<(Vec<u64>, u64)> {
+pub fn plan_arena(usages: &[Usage], objects: &Objects) -> Result<(Vec<u64>, u64)> {
     if usages.len() > MAX_TRIED {
-        return place_in_turn(usages, align);
+        return place_in_turn(usages, objects);
     }
-    let mut best = place(usages, align, ORDERS[0])?;
+    let mut best = place(usages, objects, ORDERS[0])?;
     for order in &ORDERS[1..] {
-        let other = place(usages, align, *order)?;
+        let other = place(usages, objects, *order)?;
         if other.1 < best.1 {
             best = other;
         }
@@ -41,34 +42,36 @@ pub fn plan_arena(usages: &[Usage], align: u64) -> Result<(Vec<u64>, u64)> {
 }
 
 /// Each in turn into the smallest gap between those that live at the same time.
-fn place(usages: &[Usage], align: u64, key: fn(&Usage) -> (u64, usize)) -> Result<(Vec<u64>, u64)> {
+fn place(usages: &[Usage], objects: &Objects, key: Order) -> Result<(Vec<u64>, u64)> {
     let mut order: Vec<usize> = (0..usages.len()).collect();
     order.sort_by_key(|&i| (key(&usages[i]), Reverse(usages[i].size_bytes), i));
     let mut offsets = vec![0u64; usages.len()];
     let mut placed: Vec<usize> = Vec::new(); // sorted by offset
     let mut arena_bytes = 0;
     for i in order {
-        let size = usages[i]
-            .size_bytes
-            .checked_next_multiple_of(align)
-            .ok_or_else(overflow)?;
+        let size = objects.padded(usages[i].size_bytes)?;
         let (mut best, mut best_gap) = (None, u64::MAX);
         let mut cursor = 0u64;
         for &p in &placed {
             if !usages[p].lives_beside(&usages[i]) {
                 continue;
             }
+            let start = objects.fit(cursor, size)?;
             if let Some(gap) = offsets[p].checked_sub(cursor) {
-                if gap >= size && gap < best_gap {
-                    (best, best_gap) = (Some(cursor), gap);
+                let fits = start.checked_add(size).is_some_and(|end| end <= offsets[p]);
+                if fits && gap < best_gap {
+                    (best, best_gap) = (Some(start), gap);
                 }
             }
             let end = offsets[p]
                 .checked_add(usages[p].size_bytes)
                 .ok_or_else(overflow)?;
-            cursor = cursor.max(end.checked_next_multiple_of(align).ok_or_else(overflow)?);
+            cursor = cursor.max(objects.padded(end)?);
         }
-        offsets[i] = best.unwrap_or(cursor);
+        offsets[i] = match best {
+            Some(start) => start,
+            None => objects.fit(cursor, size)?,
+        };
         arena_bytes = arena_bytes.max(offsets[i].checked_add(size).ok_or_else(overflow)?);
         let at = placed.partition_point(|&p| offsets[p] <= offsets[i]);
         placed.insert(at, i);
@@ -137,7 +140,8 @@ mod tests {
             let mut state = seed;
             let align = [16, 64, 256][random(&mut state, 3) as usize];
             let usages = usages(&mut state);
-            let (offsets, arena_bytes) = plan_arena(&usages, align).expect("small");
+            let objects = Objects::new(align, u64::MAX);
+            let (offsets, arena_bytes) = plan_arena(&usages, &objects).expect("small");
             assert_eq!(offsets.len(), usages.len());
             assert!(offsets.iter().all(|o| o % align == 0), "seed {seed}");
             assert_apart(&usages, &offsets, arena_bytes, seed);
@@ -159,10 +163,11 @@ mod tests {
     fn the_sweep_places_as_the_second_order_does() {
         for seed in 0..500u64 {
             let usages = usages(&mut seed.clone());
-            let swept = place_in_turn(&usages, 64).expect("small");
+            let objects = Objects::new(64, u64::MAX);
+            let swept = place_in_turn(&usages, &objects).expect("small");
             assert_eq!(
                 swept,
-                place(&usages, 64, ORDERS[1]).expect("small"),
+                place(&usages, &objects, ORDERS[1]).expect("small"),
                 "seed {seed}"
             );
             let (mut offsets, arena_bytes) = swept;
@@ -186,16 +191,18 @@ mod tests {
             first,
             last,
         };
+        let objects = Objects::new(256, u64::MAX);
         let chain: Vec<Usage> = (0..50).map(|i| usage(1000, i, i + 1)).collect();
-        assert_eq!(plan_arena(&chain, 256).expect("small").1, 2048);
+        assert_eq!(plan_arena(&chain, &objects).expect("small").1, 2048);
         let long: Vec<Usage> = (0..1 << 17).map(|i| usage(1000, i, i + 1)).collect();
-        assert_eq!(plan_arena(&long, 256).expect("small").1, 2048);
-        assert_eq!(plan_arena(&[], 256).expect("empty"), (vec![], 0));
-        assert!(plan_arena(&[usage(u64::MAX - 3, 0, 0)], 256).is_err());
+        assert_eq!(plan_arena(&long, &objects).expect("small").1, 2048);
+        assert_eq!(plan_arena(&[], &objects).expect("empty"), (vec![], 0));
+        assert!(plan_arena(&[usage(u64::MAX - 3, 0, 0)], &objects).is_err());
     }
 
     #[test]
     fn what_shrinks_fits_where_it_lay() {
+        let objects = Objects::new(16, u64::MAX);
         let (mut anomalies, mut shorter) = (0, 0);
         for seed in 0..3000u64 {
             let mut state = seed;
@@ -204,7 +211,7 @@ mod tests {
                 .iter()
                 .map(|u| (u.first > 0).then_some(u.first / 2))
                 .collect();
-            let (offsets, arena_bytes) = plan_arena(&bound, 16).expect("small");
+            let (offsets, arena_bytes) = plan_arena(&bound, &objects).expect("small");
             let reserved: Vec<Reserved> = bound
                 .iter()
                 .zip(&offsets)
@@ -219,7 +226,7 @@ mod tests {
             for usage in &mut smaller {
                 usage.size_bytes -= random(&mut state, usage.size_bytes.div_ceil(16));
             }
-            anomalies += u32::from(plan_arena(&smaller, 16).expect("small").1 > arena_bytes);
+            anomalies += u32::from(plan_arena(&smaller, &objects).expect("small").1 > arena_bytes);
             let again = as_reserved(&reserved, &nodes, &smaller).expect("the same structure");
             assert_apart(&smaller, &again, arena_bytes, seed);
             // What grows is refused, and so is what now lives beside another.
@@ -246,5 +253,31 @@ mod tests {
             "greedy placing never grew: nothing was tried"
         );
         assert!(shorter > 1000, "{shorter}");
+    }
+
+    #[test]
+    fn nothing_crosses_the_border_of_an_object() {
+        let (mut larger, mut gaps) = (0, 0);
+        for seed in 0..600u64 {
+            let mut state = seed;
+            let usages = usages(&mut state);
+            let most = 1 << (8 + random(&mut state, 6));
+            let objects = Objects::new(64, most);
+            for planned in [
+                plan_arena(&usages, &objects),
+                place_in_turn(&usages, &objects),
+            ] {
+                let (offsets, arena_bytes) = planned.expect("small");
+                assert_apart(&usages, &offsets, arena_bytes, seed);
+                for (usage, offset) in usages.iter().zip(&offsets) {
+                    let inside = offset % objects.object_bytes;
+                    let fits = inside + usage.size_bytes <= objects.object_bytes;
+                    assert!(fits || inside == 0, "seed {seed}: {usage:?} at {offset}");
+                    larger += u32::from(usage.size_bytes > objects.object_bytes);
+                    gaps += u32::from(*offset > 0 && inside == 0);
+                }
+            }
+        }
+        assert!(larger > 100 && gaps > 100, "{larger} {gaps}");
     }
 }

@@ -2,11 +2,13 @@
 
 use super::arena::{as_reserved, plan_arena};
 use super::lifetime::{overflow, Reserved, Usage};
+use super::objects::Objects;
 use crate::base::error::{Error, Result};
 use crate::core::device::DeviceLimits;
 use crate::core::program::{BufferKind, Program};
 
-/// The device allocations of a delegate. Each is one memory object.
+/// The device memory of a delegate, by use. Each is one memory object, or several of the size that the
+/// device allows: see [`Objects`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Region {
     /// All temporaries, planned by lifetime.
@@ -49,7 +51,8 @@ pub struct MemoryPlan {
 pub struct Place {
     /// The memory object.
     pub region: Region,
-    /// First byte in it; a multiple of the device's descriptor alignment.
+    /// First byte, counted through the memory objects of the region; a multiple of the device's
+    /// descriptor alignment. A buffer lies in one object, or begins with one and ends in a later one.
     pub offset_bytes: u64,
 }
 
@@ -113,7 +116,7 @@ fn plan(
     bound: Option<&MemoryPlan>,
 ) -> Result<MemoryPlan> {
     check_ranges(program, limits)?;
-    let align = limits.storage_buffer_alignment_bytes.max(16);
+    let objects = Objects::of(limits);
     let mut usages: Vec<Option<Usage>> = vec![None; program.buffers.len()];
     for (at, dispatch) in program.dispatches.iter().enumerate() {
         for binding in &dispatch.bindings {
@@ -164,13 +167,11 @@ fn plan(
             BufferKind::Input(_) => (Region::Inputs, &mut plan.input_bytes),
             BufferKind::Output(_) => (Region::Outputs, &mut plan.output_bytes),
         };
-        let offset_bytes = *total;
-        // Whole alignments, so that no order of the same buffers needs more than another.
-        *total = desc
-            .size_bytes
-            .checked_next_multiple_of(align)
-            .and_then(|size| size.checked_add(offset_bytes))
-            .ok_or_else(overflow)?;
+        // Whole alignments, so that no order of the same buffers needs more than another, unless
+        // they take several objects.
+        let size_bytes = objects.padded(desc.size_bytes)?;
+        let offset_bytes = objects.fit(*total, size_bytes)?;
+        *total = offset_bytes.checked_add(size_bytes).ok_or_else(overflow)?;
         plan.places.push(Place {
             region,
             offset_bytes,
@@ -179,7 +180,7 @@ fn plan(
     let sizes: Vec<Usage> = temporaries.iter().map(|&(_, usage)| usage).collect();
     let node = |usage: &Usage| program.dispatches[usage.first].node;
     let nodes: Vec<Option<usize>> = sizes.iter().map(node).collect();
-    let (mut offsets, mut arena_bytes) = plan_arena(&sizes, align)?;
+    let (mut offsets, mut arena_bytes) = plan_arena(&sizes, &objects)?;
     if let Some(bound) = bound.filter(|bound| arena_bytes > bound.arena_bytes) {
         if let Some(again) = as_reserved(&bound.temporaries, &nodes, &sizes) {
             (offsets, arena_bytes) = (again, bound.arena_bytes);

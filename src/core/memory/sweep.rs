@@ -2,9 +2,13 @@
 //! a program of very many temporaries gets.
 
 use super::lifetime::{overflow, Usage};
+use super::objects::Objects;
 use crate::base::error::Result;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+
+/// Gaps that are large enough and lie across the border of two objects are passed over, so many of them.
+const MAX_GAPS_TRIED: usize = 64;
 
 /// Free bytes below `end`, where everything beyond is free.
 #[derive(Default)]
@@ -18,17 +22,32 @@ struct Gaps {
 
 impl Gaps {
     /// The smallest gap that takes `size` bytes, the first of equal ones; else the end.
-    fn take(&mut self, size: u64) -> Result<u64> {
-        if let Some(&(gap, start)) = self.by_size.range((size, 0)..).next() {
-            self.remove(start, gap);
-            if gap > size {
-                self.insert(start + size, gap - size);
+    fn take(&mut self, size: u64, objects: &Objects) -> Result<u64> {
+        let large = self.by_size.range((size, 0)..).take(MAX_GAPS_TRIED);
+        let mut found = None;
+        for &(gap, start) in large {
+            let from = objects.fit(start, size)?;
+            if from - start <= gap - size {
+                found = Some((gap, start, from));
+                break;
             }
-            return Ok(start);
+        }
+        if let Some((gap, start, from)) = found {
+            self.remove(start, gap);
+            for (start, end) in [(start, from), (from + size, start + gap)] {
+                if end > start {
+                    self.insert(start, end - start);
+                }
+            }
+            return Ok(from);
         }
         // A gap that touches the end grows into it.
-        let start = self.end;
+        let end = self.end;
+        let start = objects.fit(end, size)?;
         self.end = start.checked_add(size).ok_or_else(overflow)?;
+        if start > end {
+            self.insert(end, start - end);
+        }
         Ok(start)
     }
 
@@ -63,7 +82,7 @@ impl Gaps {
 
 /// Offsets of temporaries and the arena's size: each in turn, as they appear, into the smallest gap
 /// between those that live then.
-pub(super) fn place_in_turn(usages: &[Usage], align: u64) -> Result<(Vec<u64>, u64)> {
+pub(super) fn place_in_turn(usages: &[Usage], objects: &Objects) -> Result<(Vec<u64>, u64)> {
     let mut order: Vec<usize> = (0..usages.len()).collect();
     order.sort_by_key(|&i| (usages[i].first, Reverse(usages[i].size_bytes), i));
     let mut offsets = vec![0u64; usages.len()];
@@ -78,11 +97,8 @@ pub(super) fn place_in_turn(usages: &[Usage], align: u64) -> Result<(Vec<u64>, u
             live.pop();
             gaps.give(start, size);
         }
-        let size = usage
-            .size_bytes
-            .checked_next_multiple_of(align)
-            .ok_or_else(overflow)?;
-        offsets[i] = gaps.take(size)?;
+        let size = objects.padded(usage.size_bytes)?;
+        offsets[i] = gaps.take(size, objects)?;
         arena_bytes = arena_bytes.max(gaps.end);
         live.push(Reverse((usage.last, offsets[i], size)));
     }

@@ -5,7 +5,7 @@ use crate::core::constant::{Pack, Transform};
 use crate::core::conv::ConvGeometry;
 use crate::core::graph::ValueId;
 use crate::core::kernels::conv2d_winograd::POSITIONS;
-use crate::core::tensor::{dense_strides, Element, Layout, Tensor, CHANNEL_PACK};
+use crate::core::tensor::{Element, Tensor, CHANNEL_PACK};
 use crate::ops::support::builder::ProgramBuilder;
 use crate::ops::support::gemm::packed::{Form, FormDim};
 
@@ -53,7 +53,7 @@ pub(super) fn winograd(
     weight: ValueId,
     g: &ConvGeometry,
 ) -> Result<Tensor> {
-    let (source, _) = dense_strides(&[g.c_out, g.c_in, 3, 3], Layout::Contiguous)?;
+    let (source, offset) = program.constant_strides(weight, &[g.c_out, g.c_in, 3, 3])?;
     let padded = |channels: u32| {
         channels
             .checked_next_multiple_of(CHANNEL_PACK)
@@ -65,7 +65,7 @@ pub(super) fn winograd(
         dims: vec![padded(g.c_in)?, POSITIONS, padded(g.c_out)?],
         valid: vec![g.c_in, POSITIONS, g.c_out],
         strides: vec![source[1], 0, source[0]],
-        offset: 0,
+        offset,
         transform: Transform::Winograd([source[2], source[3]]),
     };
     program.upload(weight, pack)

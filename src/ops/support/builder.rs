@@ -5,10 +5,13 @@
 
 mod copy;
 mod dispatch;
+mod parts;
 mod program;
+mod scope;
 mod tensors;
 
 pub use copy::dense_layout;
 pub use dispatch::{Bind, DispatchDesc, Grid, LINE_LOCAL_SIZE};
 pub use program::ProgramBuilder;
+pub use scope::{Cut, PieceTarget};
 pub use tensors::Want;

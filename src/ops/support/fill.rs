@@ -2,7 +2,9 @@
 
 use super::builder::{Bind, DispatchDesc, ProgramBuilder};
 use super::elementwise::{wrapped, Scalar, LOCAL_SIZE};
-use crate::base::error::Result;
+use super::window;
+use crate::base::error::{Error, Result};
+use crate::core::conv::tiles;
 use crate::core::shader::Shader;
 use crate::core::strided::Strided;
 use crate::core::tensor::{DType, Element, Tensor};
@@ -10,9 +12,24 @@ use crate::core::tensor::{DType, Element, Tensor};
 /// Loop dims of the kernel.
 const MAX_RANK: usize = 8;
 
-/// Emits the kernel that sets every element of `target` to `value`.
+/// Sets every element of `target` to `value`, in as many kernels as its size needs.
 pub fn emit_fill(program: &mut ProgramBuilder<'_>, target: &Tensor, value: Scalar) -> Result<()> {
-    emit_range(program, target, [value, Scalar::Int(0)])
+    if let Some(shown) = program.shown(target)? {
+        return emit_range(program, &shown, [value, Scalar::Int(0)]);
+    }
+    let farthest = (0..target.dims.len())
+        .filter(|&d| target.dims[d] > 1)
+        .max_by_key(|&d| u64::from(target.dims[d] - 1) * target.strides[d].unsigned_abs())
+        .ok_or_else(|| Error::unsupported("one element exceeds the device's storage range"))?;
+    let extent = target.dims[farthest];
+    for (start, len) in tiles(extent, extent.div_ceil(2)) {
+        emit_fill(
+            program,
+            &window::slice(target, farthest, start, len, 1)?,
+            value,
+        )?;
+    }
+    Ok(())
 }
 
 /// Emits the kernel that sets element `i` of `target`, in the order of its memory, to `start + i step`.

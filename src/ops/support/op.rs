@@ -2,6 +2,7 @@
 
 use super::args::Args;
 use super::builder::ProgramBuilder;
+use super::pieces::{InPieces, Pieces};
 use crate::base::error::Result;
 
 /// Which steps on its result an operator's kernels do (see [`crate::core::graph::Fused`]).
@@ -25,4 +26,20 @@ pub trait Op: Sized {
     fn parse(args: &Args<'_>) -> Result<Self>;
     /// Emits dispatches and binds the outputs.
     fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()>;
+    /// How a call is cut where its tensors are larger than what a kernel may bind; `None` where it
+    /// can't be, or where it only makes windows and copies.
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        let _ = program;
+        Ok(None)
+    }
+}
+
+impl<T: Op> InPieces for T {
+    fn lower_whole(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
+        self.lower(program)
+    }
+
+    fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
+        Op::pieces(self, program)
+    }
 }

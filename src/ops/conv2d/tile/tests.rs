@@ -16,6 +16,7 @@ fn geometry(c_in: u32, c_out: u32, size: u32, kernel: u32) -> ConvGeometry {
         output_padding: [0; 2],
         groups: 1,
         transposed: false,
+        given: [None; 2],
     }
 }
 

@@ -1,5 +1,6 @@
 //! A program under construction: its inputs, states and outputs.
 
+use super::scope::Scope;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::core::constant::Pack;
 use crate::core::constraints::Constraints;
@@ -47,6 +48,12 @@ pub struct ProgramBuilder<'a> {
     pub(super) uploaded: HashMap<Upload, Tensor>,
     /// Windows that were already copied into a dense layout.
     pub(super) copies: HashMap<CopyKey, Tensor>,
+    /// Parts of buffers that kernels bind, by kind and size.
+    pub(super) parts: HashMap<(BufferKind, u64), BufferId>,
+    /// Whether some tensor of the graph is larger than what a kernel may bind.
+    pub(super) may_exceed: bool,
+    /// The pieces that are being lowered, the outermost first.
+    pub(super) scopes: Vec<Scope>,
 }
 
 impl<'a> ProgramBuilder<'a> {
@@ -85,7 +92,11 @@ impl<'a> ProgramBuilder<'a> {
             states: Vec::new(),
             uploaded: HashMap::new(),
             copies: HashMap::new(),
+            parts: HashMap::new(),
+            may_exceed: false,
+            scopes: Vec::new(),
         };
+        builder.may_exceed = builder.exceeds()?;
         if shapes.len() != graph.inputs.len() {
             return Err(Error::argument(format!(
                 "{} input shapes, the program has {} inputs",

@@ -7,6 +7,7 @@ use crate::core::graph::ValueId;
 use crate::core::image::ImageShape;
 use crate::core::program::{BufferDesc, BufferId, BufferKind, Upload};
 use crate::core::tensor::{dense_strides, DType, Element, Layout, Tensor};
+use crate::ops::support::window;
 
 /// What a kernel asks of a tensor that it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,15 +33,26 @@ impl ProgramBuilder<'_> {
         let element = self.constraints.limits.element(spec.dtype);
         let mut window = self.upload(id, Pack::contiguous(spec.dtype, element, &spec.dims))?;
         window.dims.clone_from(&spec.dims);
-        self.windows.insert(id, window.clone());
-        Ok(window)
+        let cuts = self.constant_cuts(id);
+        if cuts.is_empty() {
+            self.windows.insert(id, window.clone());
+        }
+        cuts.iter().try_fold(window, |window, cut| {
+            window::slice(&window, cut.dim, cut.start, cut.len, 1)
+        })
     }
 
     /// Sizes of `id` now.
     pub fn dims(&mut self, id: ValueId) -> Result<Vec<u32>> {
         match self.windows.get(&id) {
             Some(window) => Ok(window.dims.clone()),
-            None => Ok(self.graph.tensor(self.resolve(id))?.dims.clone()),
+            None => {
+                let mut dims = self.graph.tensor(self.resolve(id))?.dims.clone();
+                for cut in self.constant_cuts(id) {
+                    dims[cut.dim] = cut.len;
+                }
+                Ok(dims)
+            }
         }
     }
 
@@ -80,15 +92,18 @@ impl ProgramBuilder<'_> {
         );
         let element = self.constraints.limits.element(window.dtype);
         let layout = match want {
-            Want::Any if !staged && window.element == element => return Ok(window.clone()),
             Want::Any => Layout::Contiguous,
-            Want::Dense(layout)
-                if !staged && window.element == element && window.is_dense(layout) =>
-            {
-                return Ok(window.clone())
-            }
             Want::Dense(layout) => layout,
         };
+        if !staged && window.element == element {
+            let good = |shown: &Tensor| match want {
+                Want::Any => true,
+                Want::Dense(layout) => shown.is_dense(layout),
+            };
+            if let Some(shown) = self.shown(window)?.filter(good) {
+                return Ok(shown);
+            }
+        }
         let key = |layout| CopyKey {
             buffer: window.buffer,
             offset: window.offset,
@@ -107,6 +122,7 @@ impl ProgramBuilder<'_> {
         }
         let copy = self.temporary(window.dtype, &window.dims, layout)?;
         self.copy(window, &copy)?;
+        let copy = self.bindable(&copy)?;
         self.copies.insert(key(layout), copy.clone());
         Ok(copy)
     }
@@ -163,15 +179,41 @@ impl ProgramBuilder<'_> {
     /// The tensor that `id` becomes: `dims` in `layout`, to be written by the next dispatches.
     pub fn output(&mut self, id: ValueId, dims: &[u32], layout: Layout) -> Result<Tensor> {
         let dtype = self.check_output(id, dims)?;
+        let dense = |shown: &Tensor| shown.is_dense(layout);
+        if let Some(shown) = self.piece_target(id, dims)?.filter(dense) {
+            return Ok(shown);
+        }
         let tensor = self.temporary(dtype, dims, layout)?;
         self.windows.insert(id, tensor.clone());
         Ok(tensor)
+    }
+
+    /// Where the present piece of a call may write its result `id`, if it may: `id` is that then.
+    fn piece_target(&mut self, id: ValueId, dims: &[u32]) -> Result<Option<Tensor>> {
+        let scope = self.scopes.last();
+        let Some(target) = scope.and_then(|scope| scope.targets.get(&id)).cloned() else {
+            return Ok(None);
+        };
+        if target.dims != dims {
+            return Err(Error::internal(format!(
+                "a piece of dims {dims:?} for a slice of {:?}",
+                target.dims
+            )));
+        }
+        let shown = self.shown(&target)?;
+        if shown.is_some() {
+            self.windows.insert(id, target);
+        }
+        Ok(shown)
     }
 
     /// As [`Self::output`] for kernels that write through any strides: `preferred` is the layout,
     /// unless only the host reads the result; then it goes straight into staging.
     pub fn output_any(&mut self, id: ValueId, dims: &[u32], preferred: Layout) -> Result<Tensor> {
         let dtype = self.check_output(id, dims)?;
+        if let Some(shown) = self.piece_target(id, dims)? {
+            return Ok(shown);
+        }
         let host = self.graph.tensor(id)?.host_dtype;
         let element = self.constraints.limits.element(dtype);
         match self.only_output(id) {

@@ -149,6 +149,7 @@ pub fn vector(program: &mut ProgramBuilder<'_>, id: ValueId, count: u32) -> Resu
     if program.constant(id)?.is_some() {
         let source = program.graph().tensor(id)?.dtype;
         let mut pack = Pack::contiguous(source, Element::F32, &[count]);
+        pack.offset = program.constant_strides(id, &dims)?.1;
         if numel == Some(1) {
             pack.strides[0] = 0;
         }

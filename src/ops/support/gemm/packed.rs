@@ -4,7 +4,7 @@
 use crate::base::error::{Error, Result};
 use crate::core::constant::{Pack, Transform};
 use crate::core::graph::ValueId;
-use crate::core::tensor::{dense_strides, DType, Layout, Tensor, CHANNEL_PACK};
+use crate::core::tensor::{DType, Layout, Tensor, CHANNEL_PACK};
 use crate::ops::support::builder::ProgramBuilder;
 use crate::ops::support::elementwise::Scalar;
 use crate::ops::support::fill::emit_fill;
@@ -104,14 +104,14 @@ pub fn prepare(
 ) -> Result<Tensor> {
     let element = program.limits().element(dtype);
     if program.constant(id)?.is_some() {
-        let (source, _) = dense_strides(dims, Layout::Contiguous)?;
+        let (source, offset) = program.constant_strides(id, dims)?;
         let pack = Pack {
             source: program.graph().tensor(id)?.dtype,
             element,
             dims: form.dims.clone(),
             valid: form.valid.clone(),
             strides: form.strides(&source)?,
-            offset: 0,
+            offset,
             transform: Transform::None,
         };
         return program.upload(id, pack);
