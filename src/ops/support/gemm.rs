@@ -4,8 +4,10 @@ mod emit;
 pub mod finish;
 mod kernel;
 pub mod packed;
+mod plan;
 mod product;
 
 pub use emit::emit;
 pub use finish::{Finish, Steps};
+pub use plan::{kernels, GemmSizes};
 pub use product::{Bias, Gemm, Matrix};
