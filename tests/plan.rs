@@ -8,15 +8,26 @@ use etvk::core::device::{DeviceClass, DeviceLimits, ImageSizes, NoImages};
 use etvk::core::image::ImageDimensions;
 use etvk::core::options::{ConvChoice, Options, ScratchStorage};
 use etvk::core::tensor::Element;
-use etvk::ops::conv2d::plan::MAX_TILES;
-use etvk::ops::conv2d::plan_conv2d;
+use etvk::ops::conv2d::plan::{check, plan_conv2d, Problem, MAX_TILES};
 
+#[path = "common/blob.rs"]
+mod blob;
+#[path = "plan/candidates.rs"]
+mod candidates;
 #[path = "plan/images.rs"]
 mod images;
+#[path = "common/lowered.rs"]
+mod lowered;
 #[path = "plan/order.rs"]
 mod order;
 #[path = "common/random.rs"]
 mod random;
+#[path = "plan/refused.rs"]
+mod refused;
+#[path = "plan/refused_paths.rs"]
+mod refused_paths;
+#[path = "plan/table.rs"]
+mod table;
 #[path = "plan/winograd.rs"]
 mod winograd;
 
@@ -88,7 +99,13 @@ fn plan_on(
     options: &Options,
 ) -> Result<ConvPlan> {
     let constraints = Constraints::new(options, limits);
-    plan_conv2d(g, weight, element, &constraints, &NoImages)
+    plan_conv2d(&Problem {
+        geometry: g,
+        weight,
+        element,
+        constraints: &constraints,
+        images: &NoImages,
+    })
 }
 
 fn budget(workspace_bytes: u64) -> Options {
@@ -180,13 +197,15 @@ fn any_geometry_gives_a_plan_within_limits_or_an_error() {
         limits.image_extents = images.extents();
         let what = || format!("ETVK_TEST_SEED={seed}, round {round}: {g:?} {options:?}");
         let constraints = Constraints::new(&options, &limits);
-        let result = plan_conv2d(&g, weight, element, &constraints, &images);
-        assert_eq!(
-            result,
-            plan_conv2d(&g, weight, element, &constraints, &images),
-            "{}",
-            what()
-        );
+        let problem = Problem {
+            geometry: &g,
+            weight,
+            element,
+            constraints: &constraints,
+            images: &images,
+        };
+        let result = plan_conv2d(&problem);
+        assert_eq!(result, plan_conv2d(&problem), "{}", what());
         let plan = match result {
             Ok(plan) => plan,
             Err(e) => {
@@ -196,6 +215,7 @@ fn any_geometry_gives_a_plan_within_limits_or_an_error() {
             }
         };
         planned += 1;
+        assert_eq!(check(&problem, &plan), Ok(()), "{}", what());
         assert!(
             plan.workspace_bytes <= options.workspace_bytes,
             "{}",
@@ -210,6 +230,7 @@ fn any_geometry_gives_a_plan_within_limits_or_an_error() {
             h_out_tile,
             w_out_tile,
             image,
+            ..
         } = plan.algorithm
         {
             tiled += 1;
@@ -288,123 +309,6 @@ fn tiles_cover_every_extent() {
         for max in 1..210 {
             covers(extent, max, &|| format!("{extent} by {max}"));
         }
-    }
-}
-
-#[test]
-fn table() {
-    use ConvAlgorithm::{Depthwise, Direct, Pointwise};
-    let g = geometry();
-    let im2col = |h_out_tile, w_out_tile| ConvAlgorithm::Im2col {
-        h_out_tile,
-        w_out_tile,
-        image: None,
-    };
-    let table = [
-        // 256 rows in 10 tiles of 25 or 26, not nine of 28 and one of 4.
-        (
-            ConvGeometry {
-                h_in: 256,
-                w_in: 256,
-                ..g
-            },
-            im2col(26, 256),
-        ),
-        (g, im2col(43, 128)),
-        (ConvGeometry { n: 3, ..g }, im2col(43, 128)),
-        (
-            ConvGeometry {
-                dilation: [2, 2],
-                padding: [2, 2],
-                ..g
-            },
-            im2col(43, 128),
-        ),
-        // One row of 4096 columns does not fit: 2 * 4096 * 9 * 512 * 4 bytes.
-        (
-            ConvGeometry {
-                c_in: 512,
-                h_in: 2,
-                w_in: 4096,
-                ..g
-            },
-            im2col(1, 820),
-        ),
-        (
-            ConvGeometry {
-                c_in: 3,
-                kernel: [7, 7],
-                stride: [2, 2],
-                ..g
-            },
-            im2col(62, 62),
-        ),
-        (ConvGeometry { c_in: 1, ..g }, im2col(128, 128)),
-        (
-            ConvGeometry {
-                h_in: 1,
-                kernel: [1, 3],
-                padding: [0, 1],
-                ..g
-            },
-            im2col(1, 128),
-        ),
-        (
-            ConvGeometry {
-                kernel: [1, 1],
-                padding: [0, 0],
-                ..g
-            },
-            Pointwise,
-        ),
-        (
-            ConvGeometry {
-                kernel: [1, 1],
-                padding: [0, 0],
-                groups: 4,
-                ..g
-            },
-            Pointwise,
-        ),
-        (
-            ConvGeometry {
-                kernel: [1, 1],
-                stride: [2, 2],
-                padding: [0, 0],
-                ..g
-            },
-            im2col(64, 64),
-        ),
-        (ConvGeometry { groups: 64, ..g }, Depthwise),
-        (
-            ConvGeometry {
-                groups: 64,
-                c_out: 128,
-                ..g
-            },
-            Direct,
-        ),
-        (ConvGeometry { groups: 4, ..g }, im2col(43, 128)),
-        (ConvGeometry { c_out: 3, ..g }, Direct),
-        (
-            ConvGeometry {
-                h_in: 4,
-                w_in: 4,
-                ..g
-            },
-            Direct,
-        ),
-        (
-            ConvGeometry {
-                transposed: true,
-                ..g
-            },
-            Direct,
-        ),
-    ];
-    for (g, want) in table {
-        let plan = plan(&g, &Options::default());
-        assert_eq!(plan.algorithm, want, "{g:?}: {}", plan.reason);
     }
 }
 

@@ -4,6 +4,8 @@
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::core::device::DeviceLimits;
 use crate::core::options::{ConvChoice, Options, ScratchStorage};
+use crate::core::profile::DeviceProfile;
+use crate::core::tensor::{Element, MAX_ELEMENTS};
 
 /// Most bytes of convolution workspace, as drivers allocate them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,8 @@ impl Budget {
 pub struct Constraints {
     /// The device, without what the caller switched off.
     pub limits: DeviceLimits,
+    /// What suits the device, and what it takes.
+    pub profile: &'static DeviceProfile,
     /// The workspace of all convolutions together.
     pub budget: Budget,
     /// The path of every convolution that can take it; `None` lets the planner choose.
@@ -76,6 +80,7 @@ impl Constraints {
                 storage_16bit,
                 ..limits.clone()
             },
+            profile: DeviceProfile::of(limits),
             budget: Budget::new(options.workspace_bytes, limits.allocation_granularity_bytes),
             conv_algorithm: options.conv_algorithm,
             scratch_storage: options.scratch_storage,
@@ -90,6 +95,22 @@ impl Constraints {
             budget: Budget::new(allocated_bytes, 1),
             ..self.clone()
         }
+    }
+
+    /// Most bytes of any workspace that holds `element`s.
+    pub fn most_workspace_bytes(&self, element: Element) -> u64 {
+        self.budget
+            .bytes()
+            .min(self.limits.max_allocation_bytes)
+            .min(MAX_ELEMENTS * element.size_bytes())
+    }
+
+    /// Most bytes of a workspace that kernels bind as a buffer of `element`s, as the driver allocates
+    /// it.
+    pub fn most_workspace_buffer_bytes(&self, element: Element) -> u64 {
+        let most = self.most_workspace_bytes(element);
+        self.budget
+            .rounded_down(most.min(self.limits.max_storage_buffer_range_bytes))
     }
 }
 
@@ -108,6 +129,33 @@ mod tests {
         assert_eq!(error.kind, ErrorKind::OutOfMemory);
         assert!(error.message.contains("1001") && error.message.contains("1000"));
         assert_eq!(Budget::new(7, 0).bytes(), 7);
+    }
+
+    #[test]
+    fn a_workspace_is_within_budget_allocation_and_binding() {
+        let limits = DeviceLimits {
+            max_storage_buffer_range_bytes: 5000,
+            max_allocation_bytes: 9000,
+            allocation_granularity_bytes: 1024,
+            ..DeviceLimits::minimum()
+        };
+        let of = |workspace_bytes| {
+            let options = Options {
+                workspace_bytes,
+                ..Options::default()
+            };
+            let constraints = Constraints::new(&options, &limits);
+            let (any, buffer) = (
+                constraints.most_workspace_bytes(Element::F16),
+                constraints.most_workspace_buffer_bytes(Element::F16),
+            );
+            assert!(any <= workspace_bytes && buffer % 1024 == 0 && buffer <= any);
+            (any, buffer)
+        };
+        assert_eq!(of(0), (0, 0));
+        assert_eq!(of(3000), (2048, 2048));
+        assert_eq!(of(7000), (6144, 4096));
+        assert_eq!(of(u64::MAX), (9000, 4096));
     }
 
     #[test]

@@ -120,6 +120,30 @@ impl DeviceLimits {
         }
     }
 
+    /// Why a workgroup of `local_size` invocations in a line with `shared_bytes` of shared memory does
+    /// not fit, if it does not.
+    pub fn fits_workgroup(
+        &self,
+        local_size: u32,
+        shared_bytes: u64,
+    ) -> std::result::Result<(), String> {
+        let most = self
+            .max_workgroup_invocations
+            .min(self.max_workgroup_size[0]);
+        if local_size > most {
+            return Err(format!(
+                "a workgroup of {local_size} invocations, the device allows {most}"
+            ));
+        }
+        if shared_bytes > self.max_shared_memory_bytes.into() {
+            return Err(format!(
+                "{shared_bytes} bytes of shared memory, the device has {}",
+                self.max_shared_memory_bytes
+            ));
+        }
+        Ok(())
+    }
+
     /// The least that any Vulkan 1.1 device guarantees, with the storage range that is usual:
     /// for tests that need no GPU.
     pub fn minimum() -> Self {

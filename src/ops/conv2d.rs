@@ -1,14 +1,14 @@
 //! Convolution: 2-D and 1-D, grouped, dilated, transposed, with a fused clamp.
 //!
-//! `plan` chooses the algorithm, `lower` obeys it, `weights` says what the kernels read.
+//! `plan` decides everything, by what `cost` says of `tiles`; `lower` obeys; `weights` says what the
+//! kernels read.
 
+mod cost;
 mod lower;
 mod pieces;
 pub mod plan;
-mod tile;
+mod tiles;
 mod weights;
-
-pub use plan::plan_conv2d;
 
 use crate::base::error::{Error, Result};
 use crate::core::conv::{ConvGeometry, WeightSource};
@@ -17,6 +17,7 @@ use crate::ops::support::builder::ProgramBuilder;
 use crate::ops::support::gemm::Epilogue;
 use crate::ops::support::pieces::Pieces;
 use crate::ops::support::{Args, Op};
+use plan::{plan_conv2d, Problem};
 
 /// A call of `aten.convolution` or `et_vk.conv_with_clamp`.
 #[derive(Clone)]
@@ -81,16 +82,8 @@ impl Op for Conv2d {
 
     fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
         let geometry = self.geometry(program)?;
-        let largest = program.graph().tensor(self.output)?;
-        let element = program.limits().element(largest.dtype);
-        let most_outputs = largest.numel().unwrap_or(u64::MAX);
-        let weight = match program.constant(self.weight)? {
-            Some(_) => WeightSource::Constant { most_outputs },
-            None => WeightSource::Computed,
-        };
-        let (constraints, images) = (program.constraints(), program.images());
-        let plan = plan_conv2d(&geometry, weight, element, constraints, images)?;
-        self.lower_as(&geometry, &plan, program)
+        let plan = plan_conv2d(&self.problem(&geometry, program)?)?;
+        self.lower_as(&plan, program)
     }
 
     fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
@@ -116,8 +109,28 @@ fn clamp(args: &Args<'_>) -> Result<Step> {
 }
 
 impl Conv2d {
+    /// What is to be planned for `geometry`.
+    pub fn problem<'a>(
+        &self,
+        geometry: &'a ConvGeometry,
+        program: &ProgramBuilder<'a>,
+    ) -> Result<Problem<'a>> {
+        let largest = program.graph().tensor(self.output)?;
+        let most_outputs = largest.numel().unwrap_or(u64::MAX);
+        Ok(Problem {
+            geometry,
+            weight: match program.constant(self.weight)? {
+                Some(_) => WeightSource::Constant { most_outputs },
+                None => WeightSource::Computed,
+            },
+            element: program.limits().element(largest.dtype),
+            constraints: program.constraints(),
+            images: program.images(),
+        })
+    }
+
     /// Sizes for the current input, checked against the weight and the bias.
-    fn geometry(&self, program: &mut ProgramBuilder<'_>) -> Result<ConvGeometry> {
+    pub fn geometry(&self, program: &mut ProgramBuilder<'_>) -> Result<ConvGeometry> {
         let input = program.dims(self.input)?;
         let weight = program.dims(self.weight)?;
         let wrong = || {

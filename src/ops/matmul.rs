@@ -2,11 +2,12 @@
 
 use crate::base::error::{Error, Result};
 use crate::core::broadcast;
+use crate::core::gemm::GemmKernel;
 use crate::core::graph::{Step, ValueId};
 use crate::core::tensor::{DType, Element, Layout, Tensor, CHANNEL_PACK};
 use crate::ops::support::builder::{ProgramBuilder, Want};
 use crate::ops::support::gemm::packed::{self, Form};
-use crate::ops::support::gemm::{self, epilogue, Bias, Epilogue, Gemm, Matrix};
+use crate::ops::support::gemm::{self, epilogue, Bias, Epilogue, Gemm, GemmSizes, Matrix};
 use crate::ops::support::pieces::{cut_along, Axis, Pieces, Whole};
 use crate::ops::support::{Args, Op};
 
@@ -74,48 +75,8 @@ impl Op for Matmul {
     }
 
     fn lower(&self, program: &mut ProgramBuilder<'_>) -> Result<()> {
-        let (a_dims, b_dims) = (program.dims(self.a)?, program.dims(self.b)?);
-        let shape = self.shape(&a_dims, &b_dims)?;
-        let dtype = program.graph().tensor(self.output)?.dtype;
-        for id in [self.a, self.b] {
-            let found = program.graph().tensor(id)?.dtype;
-            if found != dtype || !dtype.is_float() {
-                return Err(Error::unsupported(format!(
-                    "a product of {id} of {found:?} to {dtype:?}"
-                )));
-            }
-        }
-        let a = self.left(program, &shape)?;
-        let b = self.right(program, &b_dims, dtype)?;
-        let bias = self.bias(program, &shape)?;
-        let columns = shape.n;
-        let (dims, layout) = (&shape.dims, Layout::Contiguous);
-        let y = program.output_any(self.output, dims, layout)?;
-        let epilogue = self.epilogue.prepare(program, columns, dims, layout)?;
-        if y.numel() == 0 {
-            return Ok(());
-        }
-        let c = rows_of(&y, &shape).ok_or_else(|| Error::internal("a result of ragged rows"))?;
-        gemm::emit(
-            program,
-            &Gemm {
-                m: shape.m,
-                n: columns,
-                k: shape.k.into(),
-                batch: shape.batch,
-                rows_in_all: shape.m,
-                sliced: true,
-                a,
-                b,
-                c,
-                padded_columns: false,
-                element: y.element,
-                alpha: self.alpha,
-                bias: bias.as_ref(),
-                epilogue: &epilogue,
-            },
-        )?;
-        Ok(())
+        let kernel = self.sizes(program)?.plan(program.constraints());
+        self.lower_as(kernel, program)
     }
 
     fn pieces(&self, program: &mut ProgramBuilder<'_>) -> Result<Option<Pieces<'_, Self>>> {
@@ -163,6 +124,65 @@ impl Op for Matmul {
     fn accepts(&self, step: Step) -> bool {
         let has_operand = matches!(step, Step::Prelu { .. } | Step::Add { .. });
         !has_operand && self.epilogue.with(step).is_some()
+    }
+}
+
+impl Matmul {
+    /// Sizes of the product for the current input. No budget cuts it: K may be summed in slices.
+    pub fn sizes(&self, program: &mut ProgramBuilder<'_>) -> Result<GemmSizes> {
+        let shape = self.shape(&program.dims(self.a)?, &program.dims(self.b)?)?;
+        Ok(GemmSizes {
+            rows: shape.m,
+            n: shape.n,
+            k: shape.k.into(),
+            batch: shape.batch,
+            sliced: true,
+        })
+    }
+
+    /// Emits the product by `kernel`, whoever chose it.
+    pub fn lower_as(&self, kernel: GemmKernel, program: &mut ProgramBuilder<'_>) -> Result<()> {
+        let (a_dims, b_dims) = (program.dims(self.a)?, program.dims(self.b)?);
+        let shape = self.shape(&a_dims, &b_dims)?;
+        let dtype = program.graph().tensor(self.output)?.dtype;
+        for id in [self.a, self.b] {
+            let found = program.graph().tensor(id)?.dtype;
+            if found != dtype || !dtype.is_float() {
+                return Err(Error::unsupported(format!(
+                    "a product of {id} of {found:?} to {dtype:?}"
+                )));
+            }
+        }
+        let a = self.left(program, &shape)?;
+        let b = self.right(program, &b_dims, dtype)?;
+        let bias = self.bias(program, &shape)?;
+        let columns = shape.n;
+        let (dims, layout) = (&shape.dims, Layout::Contiguous);
+        let y = program.output_any(self.output, dims, layout)?;
+        let epilogue = self.epilogue.prepare(program, columns, dims, layout)?;
+        if y.numel() == 0 {
+            return Ok(());
+        }
+        let c = rows_of(&y, &shape).ok_or_else(|| Error::internal("a result of ragged rows"))?;
+        gemm::emit(
+            program,
+            &Gemm {
+                m: shape.m,
+                n: columns,
+                k: shape.k.into(),
+                batch: shape.batch,
+                kernel,
+                a,
+                b,
+                c,
+                padded_columns: false,
+                element: y.element,
+                alpha: self.alpha,
+                bias: bias.as_ref(),
+                epilogue: &epilogue,
+            },
+        )?;
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use etvk::core::device::{DeviceClass, DeviceLimits, ImageExtents, ImageSizes};
 use etvk::core::image::{ImageDimensions, ImageShape};
 use etvk::core::options::{Options, ScratchStorage};
 use etvk::core::tensor::Element;
-use etvk::ops::conv2d::plan_conv2d;
+use etvk::ops::conv2d::plan::{plan_conv2d, Problem};
 
 /// A device whose images take more memory than their texels.
 #[derive(Debug)]
@@ -41,6 +41,23 @@ impl FakeImages {
 }
 
 impl FakeImages {
+    /// Without any padding.
+    pub(super) fn roomy() -> Self {
+        Self {
+            max_2d: 16_384,
+            max_3d: 2048,
+            row_bytes: 1,
+            layer_bytes: 1,
+            more_bytes: 0,
+            half: true,
+        }
+    }
+
+    /// Lowers the extents of 2-D and 3-D images.
+    pub(super) fn narrow_to(&mut self, max_2d: u32, max_3d: u32) {
+        (self.max_2d, self.max_3d) = (max_2d, max_3d);
+    }
+
     pub(super) fn extents(&self) -> ImageExtents {
         let mut extents = ImageExtents::default();
         for dimensions in [ImageDimensions::Two, ImageDimensions::Three] {
@@ -81,14 +98,7 @@ impl ImageSizes for FakeImages {
 /// The geometry's K is 576: 144 texels, 2304 bytes per pixel.
 #[test]
 fn storages_give_way_in_order_and_say_why() {
-    let roomy = || FakeImages {
-        max_2d: 16_384,
-        max_3d: 2048,
-        row_bytes: 1,
-        layer_bytes: 1,
-        more_bytes: 0,
-        half: true,
-    };
+    let roomy = FakeImages::roomy;
     let planned = |images: FakeImages, storage, workspace_bytes| {
         let mut limits = DeviceLimits::minimum();
         limits.class = DeviceClass::Cpu;
@@ -98,12 +108,19 @@ fn storages_give_way_in_order_and_say_why() {
             ..budget(workspace_bytes)
         };
         let constraints = Constraints::new(&options, &limits);
-        let plan = plan_conv2d(&geometry(), CONSTANT, Element::F32, &constraints, &images);
+        let plan = plan_conv2d(&Problem {
+            geometry: &geometry(),
+            weight: CONSTANT,
+            element: Element::F32,
+            constraints: &constraints,
+            images: &images,
+        });
         let plan = plan.expect("good");
         let ConvAlgorithm::Im2col {
             h_out_tile,
             w_out_tile,
             image,
+            ..
         } = plan.algorithm
         else {
             panic!("{plan:?}");

@@ -2,21 +2,24 @@
 
 use super::{any_geometry, any_options, FakeImages, Random, WEIGHTS};
 use etvk::core::constraints::Constraints;
-use etvk::core::conv::{ConvAlgorithm, ConvGeometry, ConvPlan};
+use etvk::core::conv::{ConvAlgorithm, ConvGeometry, ConvPlan, Sums, Units};
 use etvk::core::device::{DeviceClass, DeviceLimits};
 use etvk::core::options::Options;
 use etvk::core::tensor::Element;
-use etvk::ops::conv2d::plan_conv2d;
+use etvk::ops::conv2d::plan::{plan_conv2d, Problem};
 
-/// What sets the order of sums, and with it rounding: not tiles, not storages.
-fn order(plan: &ConvPlan) -> (u32, u32) {
+/// What sets the order of sums, and with it rounding: not where sums lie, not storages. Tiles of other
+/// units, or of longer steps, cut K elsewhere.
+fn order(plan: &ConvPlan) -> (u32, u32, Option<(Units, u32)>) {
     match plan.algorithm {
         // These two sum alike.
-        ConvAlgorithm::Im2col { .. } | ConvAlgorithm::Direct => (0, 1),
-        ConvAlgorithm::Implicit { parts, .. } => (1, parts),
-        ConvAlgorithm::Pointwise => (2, 1),
-        ConvAlgorithm::Depthwise => (3, 1),
-        ConvAlgorithm::Winograd { parts, .. } => (4, parts),
+        ConvAlgorithm::Im2col { .. } | ConvAlgorithm::Direct => (0, 1, None),
+        ConvAlgorithm::Implicit { tile, sums } => {
+            (1, sums.parts(), Some((tile.units, tile.tile_k4)))
+        }
+        ConvAlgorithm::Pointwise { .. } => (2, 1, None),
+        ConvAlgorithm::Depthwise { .. } => (3, 1, None),
+        ConvAlgorithm::Winograd { sums, .. } => (4, sums.parts(), None),
     }
 }
 
@@ -68,7 +71,13 @@ fn the_budget_never_sets_the_order_of_sums() {
         };
         let plans = [&options, &more].map(|options| {
             let constraints = Constraints::new(options, &limits);
-            plan_conv2d(&g, weight, element, &constraints, &images)
+            plan_conv2d(&Problem {
+                geometry: &g,
+                weight,
+                element,
+                constraints: &constraints,
+                images: &images,
+            })
         });
         let [Ok(a), Ok(b)] = plans else {
             continue;
@@ -76,19 +85,19 @@ fn the_budget_never_sets_the_order_of_sums() {
         let what = format!("ETVK_TEST_SEED={seed}, round {round}: {g:?} {options:?} {more:?}");
         assert_eq!(order(&a), order(&b), "{what}");
         winograd += u32::from(matches!(a.algorithm, ConvAlgorithm::Winograd { .. }));
-        if let ConvAlgorithm::Implicit { parts, pixels_tile } = a.algorithm {
-            if parts > 1 {
-                parted += 1;
-                tiled += u32::from(pixels_tile > 0 && u64::from(pixels_tile) < g.pixels_out());
-                serial += u32::from(pixels_tile == 0);
-                assert_eq!(pixels_tile == 0, a.workspace_bytes == 0, "{what}");
-                if a.reason.contains("patches") {
-                    patches += 1;
-                    let all = u64::from(pixels_tile) == g.pixels_out();
-                    assert!(pixels_tile == 0 || all, "{what}: {a:?}");
-                }
-            }
+        let ConvAlgorithm::Implicit { tile, sums } = a.algorithm else {
+            continue;
+        };
+        parted += u32::from(sums != Sums::Whole);
+        serial += u32::from(matches!(sums, Sums::Serial { .. }));
+        patches += u32::from(tile.units == Units::Patches && sums != Sums::Whole);
+        if let Sums::Parts { pixels_tile, .. } = sums {
+            let all = u64::from(pixels_tile) >= g.pixels_out();
+            tiled += u32::from(!all);
+            assert!(all || tile.units != Units::Patches, "{what}: {a:?}");
         }
+        let beside = matches!(sums, Sums::Parts { .. });
+        assert_eq!(beside, a.workspace_bytes > 0, "{what}");
     }
     // The generator must reach each of them.
     assert!(

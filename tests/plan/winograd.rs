@@ -1,7 +1,7 @@
 //! When Winograd is chosen, and in how many parts.
 
 use super::{budget, geometry, number, plan_on, Random, CONSTANT};
-use etvk::core::conv::{ConvAlgorithm, ConvGeometry, ConvPlan, WeightSource};
+use etvk::core::conv::{ConvAlgorithm, ConvGeometry, ConvPlan, Sums, WeightSource};
 use etvk::core::device::{DeviceClass, DeviceLimits};
 use etvk::core::options::{ConvChoice, Options};
 use etvk::core::tensor::Element;
@@ -150,7 +150,11 @@ fn parts() {
         };
         let plan = plan(&g, &gpu(), &budget(workspace_bytes));
         match plan.algorithm {
-            ConvAlgorithm::Winograd { parts, together } => (parts, together, plan.workspace_bytes),
+            ConvAlgorithm::Winograd { sums, .. } => (
+                sums.parts(),
+                !matches!(sums, Sums::Serial { .. }),
+                plan.workspace_bytes,
+            ),
             other => panic!("{other:?}: {}", plan.reason),
         }
     };
@@ -214,26 +218,24 @@ fn only_the_weight_decides_and_sums_stay_within_limits() {
             let used = plan.workspace_bytes;
             assert!(used <= options.workspace_bytes, "{}", what());
             let algorithm = plan.algorithm;
-            let ConvAlgorithm::Winograd {
-                parts,
-                together: beside,
-            } = algorithm
-            else {
+            let ConvAlgorithm::Winograd { sums, .. } = algorithm else {
                 continue;
             };
+            let parts = sums.parts();
+            let beside = !matches!(sums, Sums::Serial { .. });
             taken += 1;
             let quads = u64::from(g.c_in).div_ceil(4);
             let per_part = quads.div_ceil(parts.into());
             assert!(u64::from(parts - 1) * per_part < quads, "empty: {}", what());
             assert!(parts <= limits.max_workgroup_count[2], "{}", what());
             let row = u64::from(g.c_out).next_multiple_of(4);
-            let sums = 4 * u64::from(parts) * row * g.pixels_out();
+            let bytes = 4 * u64::from(parts) * row * g.pixels_out();
             match parts > 1 && beside {
-                true => assert!(used >= sums, "{}", what()),
+                true => assert!(used >= bytes, "{}", what()),
                 false => assert_eq!(used, 0, "{}", what()),
             }
             assert!(used <= limits.max_storage_buffer_range_bytes, "{}", what());
-            assert!(parts == 1 || sums <= (4 << 20) + 256, "{}", what());
+            assert!(parts == 1 || bytes <= (4 << 20) + 256, "{}", what());
             together += u32::from(parts > 1 && beside);
             in_turn += u32::from(parts > 1 && !beside);
         }

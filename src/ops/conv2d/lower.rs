@@ -1,13 +1,18 @@
-//! A plan becomes dispatches. Nothing is decided here.
+//! A plan becomes dispatches. Nothing is decided here: what a plan leaves open follows from the
+//! geometry, and a plan that does not fit it is refused.
 
 mod implicit;
 mod patches;
 mod winograd;
 
-use super::tile::DepthwiseTile;
+use super::plan;
 use super::{weights, Conv2d};
 use crate::base::error::{Error, Result};
-use crate::core::conv::{tiles, ConvAlgorithm, ConvGeometry, ConvPlan, ConvReport};
+use crate::core::conv::{
+    tiles, ConvAlgorithm, ConvGeometry, ConvPlan, ConvReport, DepthwiseTile, Sums,
+};
+use crate::core::gemm::GemmKernel;
+use crate::core::graph::ValueId;
 use crate::core::image::{ImageDimensions, ImageShape};
 use crate::core::kernels::{conv2d_depthwise, conv2d_direct, im2col, lib};
 use crate::core::program::{Access, BufferId};
@@ -31,17 +36,41 @@ struct Operands<'a> {
 }
 
 impl Conv2d {
-    /// Emits the convolution as `plan` says, whoever made it.
-    pub fn lower_as(
+    /// Emits the convolution as `plan` says, whoever made it; fails where it is no plan for this
+    /// convolution and device.
+    pub fn lower_as(&self, plan: &ConvPlan, program: &mut ProgramBuilder<'_>) -> Result<()> {
+        let g = &self.geometry(program)?;
+        plan::check(&self.problem(g, program)?, plan)?;
+        let operands = self.operands(g, plan.algorithm, program)?;
+        let (tile_count, dispatch_count) = match g.n {
+            0 => (0, 0),
+            _ => operands.emit(program, self.weight, plan)?,
+        };
+        program.report(ConvReport {
+            node: program.node_id(),
+            geometry: *g,
+            output: [g.h_out(), g.w_out()],
+            algorithm: plan.algorithm,
+            tile_count,
+            dispatch_count,
+            workspace_bytes: plan.workspace_bytes,
+            moved_bytes: plan.moved_bytes,
+            reason: plan.reason.clone(),
+        });
+        Ok(())
+    }
+
+    /// Makes what the kernels of `algorithm` read and write.
+    fn operands<'a>(
         &self,
-        g: &ConvGeometry,
-        plan: &ConvPlan,
+        g: &'a ConvGeometry,
+        algorithm: ConvAlgorithm,
         program: &mut ProgramBuilder<'_>,
-    ) -> Result<()> {
+    ) -> Result<Operands<'a>> {
         let packed = Layout::ChannelsPacked;
         let x = program.operand(self.input, Want::Dense(packed))?;
-        let (form, weight_dims) = match plan.algorithm {
-            ConvAlgorithm::Depthwise => (weights::depthwise(g)?, [g.c_out, 1]),
+        let (form, weight_dims) = match algorithm {
+            ConvAlgorithm::Depthwise { .. } => (weights::depthwise(g)?, [g.c_out, 1]),
             _ if g.transposed => (weights::grouped(g)?, [g.c_in, g.group_out()]),
             _ => (weights::grouped(g)?, [g.c_out, g.group_in()]),
         };
@@ -58,72 +87,25 @@ impl Conv2d {
         };
         let y = program.output(self.output, &dims, packed)?;
         let epilogue = self.epilogue.prepare(program, g.c_out, &dims, packed)?;
-        let operands = Operands {
+        Ok(Operands {
             g,
             x,
             weight,
             bias,
             epilogue,
             y,
-        };
-        let (tile_count, dispatch_count) = match plan.algorithm {
-            _ if g.n == 0 => (0, 0),
-            ConvAlgorithm::Pointwise => (1, operands.pointwise(program)?),
-            ConvAlgorithm::Depthwise => (1, operands.depthwise(program)?),
-            ConvAlgorithm::Direct => (1, operands.direct(program)?),
-            ConvAlgorithm::Implicit { parts: 1, .. } => {
-                (1, operands.implicit(program, 1, Sums::Whole)?)
-            }
-            ConvAlgorithm::Implicit {
-                parts,
-                pixels_tile: 0,
-            } => (1, operands.implicit(program, parts, Sums::Serial)?),
-            ConvAlgorithm::Implicit { parts, pixels_tile } => {
-                operands.implicit_parts(program, parts, pixels_tile, plan.workspace_bytes)?
-            }
-            ConvAlgorithm::Winograd { parts, together } => {
-                let u = weights::winograd(program, self.weight, g)?;
-                let sums = match together {
-                    true if parts > 1 => Some(program.workspace(plan.workspace_bytes)?),
-                    _ => None,
-                };
-                operands.winograd(program, &u, parts, sums)?
-            }
-            ConvAlgorithm::Im2col {
-                h_out_tile,
-                w_out_tile,
-                image,
-            } => {
-                let buffer = match image {
-                    None => program.workspace(plan.workspace_bytes)?,
-                    Some(image) => program.workspace_image(image, plan.workspace_bytes)?,
-                };
-                let scratch = Scratch { buffer, image };
-                operands.im2col(program, [h_out_tile, w_out_tile], &scratch)?
-            }
-        };
-        program.report(ConvReport {
-            node: program.node_id(),
-            geometry: *g,
-            output: [h_out, w_out],
-            algorithm: plan.algorithm,
-            tile_count,
-            dispatch_count,
-            workspace_bytes: plan.workspace_bytes,
-            moved_bytes: plan.moved_bytes,
-            reason: plan.reason.clone(),
-        });
-        Ok(())
+        })
     }
 }
 
-/// What holds the columns of one tile after the other.
-struct Scratch {
+/// What holds the columns of one tile after the other, and the kernel that reads them.
+struct Columns {
     buffer: BufferId,
     image: Option<ImageShape>,
+    kernel: GemmKernel,
 }
 
-impl Scratch {
+impl Columns {
     fn im2col(&self, half: bool) -> im2col::Variant {
         use im2col::Variant;
         use ImageDimensions::{Three, Two};
@@ -140,24 +122,99 @@ impl Scratch {
 
 /// How a dispatch sums K, and where its sums go.
 #[derive(Clone, Copy)]
-enum Sums {
-    /// At once, with the epilogue.
+enum Summing {
+    /// At once, finished.
     Whole,
-    /// All parts of K, one after the other, with the epilogue.
-    Serial,
-    /// Parts of K side by side, into the workspace.
-    Parts(BufferId),
+    /// All parts of K, one after the other, finished.
+    Serial { parts: u32 },
+    /// All parts of K side by side, into the workspace.
+    Parts { parts: u32, buffer: BufferId },
+}
+
+impl Summing {
+    /// `sums` with the workspace that they take.
+    fn new(program: &mut ProgramBuilder<'_>, sums: Sums, workspace_bytes: u64) -> Result<Self> {
+        Ok(match sums {
+            Sums::Whole => Self::Whole,
+            Sums::Serial { parts } => Self::Serial { parts },
+            Sums::Parts { parts, .. } => Self::Parts {
+                parts,
+                buffer: program.workspace(workspace_bytes)?,
+            },
+        })
+    }
+
+    fn parts(self) -> u32 {
+        match self {
+            Self::Whole => 1,
+            Self::Serial { parts } | Self::Parts { parts, .. } => parts,
+        }
+    }
+
+    /// Parts along z.
+    fn side_by_side(self) -> u32 {
+        match self {
+            Self::Whole | Self::Serial { .. } => 1,
+            Self::Parts { parts, .. } => parts,
+        }
+    }
 }
 
 /// Output pixels of one image that are computed together; whole rows, or a part of one row: either
 /// way neighbours in memory.
-struct Tile {
+struct OutputTile {
     image: u32,
     rows: (u32, u32),
     columns: (u32, u32),
 }
 
 impl Operands<'_> {
+    /// The dispatches of `plan`; `weight` is the value that [`Operands::weight`] holds in one form.
+    /// Returns the numbers of tiles and dispatches.
+    fn emit(
+        &self,
+        program: &mut ProgramBuilder<'_>,
+        weight: ValueId,
+        plan: &ConvPlan,
+    ) -> Result<(u32, u32)> {
+        let bytes = plan.workspace_bytes;
+        match plan.algorithm {
+            ConvAlgorithm::Pointwise { kernel } => Ok((1, self.pointwise(program, kernel)?)),
+            ConvAlgorithm::Depthwise { tile } => Ok((1, self.depthwise(program, tile)?)),
+            ConvAlgorithm::Direct => Ok((1, self.direct(program)?)),
+            ConvAlgorithm::Implicit { tile, sums } => {
+                let summing = Summing::new(program, sums, bytes)?;
+                let pixels_tile = match sums {
+                    Sums::Parts { pixels_tile, .. } => pixels_tile.into(),
+                    Sums::Whole | Sums::Serial { .. } => self.g.pixels_out(),
+                };
+                self.implicit(program, tile, summing, pixels_tile)
+            }
+            ConvAlgorithm::Winograd { tile, sums } => {
+                let u = weights::winograd(program, weight, self.g)?;
+                let summing = Summing::new(program, sums, bytes)?;
+                self.winograd(program, &u, tile, summing)
+            }
+            ConvAlgorithm::Im2col {
+                kernel,
+                h_out_tile,
+                w_out_tile,
+                image,
+            } => {
+                let buffer = match image {
+                    None => program.workspace(bytes)?,
+                    Some(image) => program.workspace_image(image, bytes)?,
+                };
+                let columns = Columns {
+                    buffer,
+                    image,
+                    kernel,
+                };
+                self.im2col(program, [h_out_tile, w_out_tile], &columns)
+            }
+        }
+    }
+
     fn half(&self) -> bool {
         self.x.element == Element::F16
     }
@@ -174,6 +231,7 @@ impl Operands<'_> {
     fn gemm(
         &self,
         program: &mut ProgramBuilder<'_>,
+        kernel: GemmKernel,
         a: Matrix,
         k: u64,
         pixels: Range<u64>,
@@ -196,9 +254,7 @@ impl Operands<'_> {
                 n: g.group_out(),
                 k,
                 batch: g.groups,
-                rows_in_all: g.pixels_out(),
-                // Budgets and algorithms must not set rounding.
-                sliced: false,
+                kernel,
                 a,
                 b: Matrix {
                     buffer: self.weight.buffer,
@@ -223,7 +279,7 @@ impl Operands<'_> {
         )
     }
 
-    fn pointwise(&self, program: &mut ProgramBuilder<'_>) -> Result<u32> {
+    fn pointwise(&self, program: &mut ProgramBuilder<'_>, kernel: GemmKernel) -> Result<u32> {
         let (g, row) = (self.g, self.c_in_packed());
         let pixels = g.pixels_out();
         let a = Matrix {
@@ -237,32 +293,27 @@ impl Operands<'_> {
             },
             range_bytes: 0..pixels * row * self.x.element.size_bytes(),
         };
-        self.gemm(program, a, u64::from(g.group_in()), 0..pixels)
+        self.gemm(program, kernel, a, u64::from(g.group_in()), 0..pixels)
     }
 
     fn im2col(
         &self,
         program: &mut ProgramBuilder<'_>,
         tile: [u32; 2],
-        scratch: &Scratch,
+        columns: &Columns,
     ) -> Result<(u32, u32)> {
         let (h_out, w_out) = (self.g.h_out(), self.g.w_out());
         let [h_tile, w_tile] = tile;
-        if w_tile < w_out && h_tile > 1 {
-            return Err(Error::internal(format!(
-                "a tile of {h_tile} x {w_tile} of {w_out} columns is not contiguous"
-            )));
-        }
         let (mut tile_count, mut dispatch_count) = (0, 0);
         for image in 0..self.g.n {
             for rows in tiles(h_out, h_tile) {
-                for columns in tiles(w_out, w_tile) {
-                    let tile = Tile {
+                for part_of_rows in tiles(w_out, w_tile) {
+                    let tile = OutputTile {
                         image,
                         rows,
-                        columns,
+                        columns: part_of_rows,
                     };
-                    dispatch_count += self.im2col_tile(program, scratch, &tile)?;
+                    dispatch_count += self.im2col_tile(program, columns, &tile)?;
                     tile_count += 1;
                 }
             }
@@ -270,12 +321,12 @@ impl Operands<'_> {
         Ok((tile_count, dispatch_count))
     }
 
-    /// Builds the columns of `tile` in `scratch`, then multiplies them.
+    /// Builds the columns of `tile` in `columns`, then multiplies them.
     fn im2col_tile(
         &self,
         program: &mut ProgramBuilder<'_>,
-        scratch: &Scratch,
-        tile: &Tile,
+        columns: &Columns,
+        tile: &OutputTile,
     ) -> Result<u32> {
         let g = self.g;
         let size = self.x.element.size_bytes();
@@ -303,7 +354,7 @@ impl Operands<'_> {
             window: self.window()?,
         };
         let call = im2col::Call {
-            variant: scratch.im2col(self.half()),
+            variant: columns.im2col(self.half()),
             spec: im2col::Spec { vectors },
             push,
             bindings: im2col::Bindings {
@@ -312,15 +363,15 @@ impl Operands<'_> {
                     Access::Read,
                     image.start * size..image.end * size,
                 ),
-                columns: match scratch.image {
-                    None => Bind::range(scratch.buffer, Access::Write, 0..elements * size),
-                    Some(_) => Bind::whole(scratch.buffer, Access::Write),
+                columns: match columns.image {
+                    None => Bind::range(columns.buffer, Access::Write, 0..elements * size),
+                    Some(_) => Bind::whole(columns.buffer, Access::Write),
                 },
             },
         };
         program.dispatch_line(call, count)?;
         // Of an image: rows of columns along y before z goes on, and between groups.
-        let (row, group, range_bytes) = match scratch.image.map(|image| image.dimensions) {
+        let (row, group, range_bytes) = match columns.image.map(|image| image.dimensions) {
             None => (row, group, 0..elements * size),
             Some(ImageDimensions::Two) => (pixels, pixels, 0..u64::MAX),
             Some(ImageDimensions::Three) => {
@@ -328,7 +379,7 @@ impl Operands<'_> {
             }
         };
         let a = Matrix {
-            buffer: scratch.buffer,
+            buffer: columns.buffer,
             offset: 0,
             row,
             z: if g.groups == 1 { 0 } else { group },
@@ -337,7 +388,7 @@ impl Operands<'_> {
         let (h_out, w_out) = (u64::from(g.h_out()), u64::from(g.w_out()));
         let first = (u64::from(tile.image) * h_out + u64::from(tile.rows.0)) * w_out
             + u64::from(tile.columns.0);
-        Ok(1 + self.gemm(program, a, g.k(), first..first + pixels)?)
+        Ok(1 + self.gemm(program, columns.kernel, a, g.k(), first..first + pixels)?)
     }
 
     fn direct(&self, program: &mut ProgramBuilder<'_>) -> Result<u32> {
@@ -386,10 +437,9 @@ impl Operands<'_> {
         Ok(1)
     }
 
-    fn depthwise(&self, program: &mut ProgramBuilder<'_>) -> Result<u32> {
+    fn depthwise(&self, program: &mut ProgramBuilder<'_>, tile: DepthwiseTile) -> Result<u32> {
         let g = self.g;
-        let tile = DepthwiseTile::choose(g, program.limits());
-        let [kernel_w, kernel_h, stride_w] = tile.sizes;
+        let [kernel_w, kernel_h, stride_w] = tile.sizes(g);
         let strips = u64::from(g.w_out().div_ceil(tile.pixels));
         let count = self.strips(strips);
         let call = conv2d_depthwise::Call {

@@ -91,8 +91,8 @@ fn quoted(text: &str) -> String {
 /// Name of an algorithm, as the option `conv_algorithm` knows it.
 fn algorithm_name(algorithm: ConvAlgorithm) -> &'static str {
     match algorithm {
-        ConvAlgorithm::Pointwise => "pointwise",
-        ConvAlgorithm::Depthwise => "depthwise",
+        ConvAlgorithm::Pointwise { .. } => "pointwise",
+        ConvAlgorithm::Depthwise { .. } => "depthwise",
         ConvAlgorithm::Direct => "direct",
         ConvAlgorithm::Im2col { .. } => "im2col",
         ConvAlgorithm::Implicit { .. } => "implicit",
@@ -156,6 +156,7 @@ fn convolution(report: &ConvReport) -> String {
         h_out_tile,
         w_out_tile,
         image,
+        ..
     } = report.algorithm
     {
         json = json

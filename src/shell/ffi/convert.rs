@@ -243,8 +243,12 @@ pub(super) fn convolution(report: &ConvReport) -> etvk_convolution {
     let g = &report.geometry;
     let [h_out, w_out] = report.output;
     let (algorithm, tile) = match report.algorithm {
-        ConvAlgorithm::Pointwise => (etvk_conv_algorithm::ETVK_CONV_POINTWISE, [h_out, w_out]),
-        ConvAlgorithm::Depthwise => (etvk_conv_algorithm::ETVK_CONV_DEPTHWISE, [h_out, w_out]),
+        ConvAlgorithm::Pointwise { .. } => {
+            (etvk_conv_algorithm::ETVK_CONV_POINTWISE, [h_out, w_out])
+        }
+        ConvAlgorithm::Depthwise { .. } => {
+            (etvk_conv_algorithm::ETVK_CONV_DEPTHWISE, [h_out, w_out])
+        }
         ConvAlgorithm::Direct => (etvk_conv_algorithm::ETVK_CONV_DIRECT, [h_out, w_out]),
         ConvAlgorithm::Implicit { .. } => (etvk_conv_algorithm::ETVK_CONV_IMPLICIT, [h_out, w_out]),
         ConvAlgorithm::Winograd { .. } => (etvk_conv_algorithm::ETVK_CONV_WINOGRAD, [h_out, w_out]),

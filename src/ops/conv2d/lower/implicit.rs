@@ -1,51 +1,44 @@
 //! The GEMM that gathers its left operand, and the sum of its parts.
 
-use super::super::tile::{eights, Tile, Units};
-use super::{Operands, Sums};
+use super::{Operands, Summing};
 use crate::base::error::Result;
+use crate::core::conv::{ImplicitTile, Units};
 use crate::core::kernels::lib::{self, Vectors};
 use crate::core::kernels::{conv2d_implicit, conv2d_implicit_part};
 use crate::core::kernels::{conv2d_matrix, conv2d_matrix_part, conv2d_parts};
 use crate::core::program::{Access, BufferId};
 use crate::core::tensor::CHANNEL_PACK;
 use crate::core::words::unsigned;
+use crate::ops::conv2d::tiles::eights;
 use crate::ops::support::builder::{Bind, Grid, ProgramBuilder};
 use crate::ops::support::gemm::epilogue::NO_EPILOGUE;
 use std::ops::Range;
 
 impl Operands<'_> {
-    /// One dispatch that writes the output. Returns the number of dispatches.
+    /// One tile of `pixels_tile` outputs after the other: their sums, and where these are of parts side
+    /// by side, the sum of those. Returns the numbers of tiles and dispatches.
     pub(super) fn implicit(
         &self,
         program: &mut ProgramBuilder<'_>,
-        parts: u32,
-        sums: Sums,
-    ) -> Result<u32> {
-        self.sum(program, parts, sums, &(0..self.g.pixels_out()))?;
-        Ok(1)
-    }
-
-    /// The parts of K side by side into the workspace, then their sum, for `pixels_tile` outputs
-    /// after the other. Returns the numbers of tiles and dispatches.
-    pub(super) fn implicit_parts(
-        &self,
-        program: &mut ProgramBuilder<'_>,
-        parts: u32,
-        pixels_tile: u32,
-        workspace_bytes: u64,
+        tile: ImplicitTile,
+        summing: Summing,
+        pixels_tile: u64,
     ) -> Result<(u32, u32)> {
-        let sums = program.workspace(workspace_bytes)?;
-        let pixels = self.g.pixels_out();
-        let mut tile_count = 0;
+        let all = self.g.pixels_out();
+        let (mut tile_count, mut dispatch_count) = (0, 0);
         let mut first = 0;
-        while first < pixels {
-            let tile = first..pixels.min(first + u64::from(pixels_tile));
-            self.sum(program, parts, Sums::Parts(sums), &tile)?;
-            self.add_parts(program, parts, sums, &tile)?;
+        while first < all {
+            let pixels = first..all.min(first.saturating_add(pixels_tile));
+            self.sum(program, tile, summing, &pixels)?;
+            dispatch_count += 1;
+            if let Summing::Parts { parts, buffer } = summing {
+                self.add_parts(program, parts, buffer, &pixels)?;
+                dispatch_count += 1;
+            }
             tile_count += 1;
-            first = tile.end;
+            first = pixels.end;
         }
-        Ok((tile_count, 2 * tile_count))
+        Ok((tile_count, dispatch_count))
     }
 
     /// The GEMM of `pixels`, whose left operand is gathered, or read from patches of the image where
@@ -53,32 +46,27 @@ impl Operands<'_> {
     fn sum(
         &self,
         program: &mut ProgramBuilder<'_>,
-        parts: u32,
-        sums: Sums,
+        tile: ImplicitTile,
+        summing: Summing,
         pixels: &Range<u64>,
     ) -> Result<()> {
         let g = self.g;
-        let (tile, _) = Tile::choose(g, self.x.element, program.limits());
         if tile.units == Units::Patches {
-            return self.patches(program, tile, parts, sums);
+            return self.patches(program, tile, summing);
         }
-        let push = self.gather(tile, parts, pixels)?;
+        let push = self.gather(tile, summing.parts(), pixels)?;
         let [x, y, _] = program.line(tile.tiles(g, pixels.end - pixels.start), 1)?;
-        let z = match sums {
-            Sums::Parts(_) => g.groups * parts,
-            Sums::Whole | Sums::Serial => g.groups,
-        };
         let grid = Grid {
-            local_size: [tile.local_size(g), 1, 1],
-            workgroups: [x, y, z],
+            local_size: [tile.local_size(), 1, 1],
+            workgroups: [x, y, g.groups * summing.side_by_side()],
         };
         match tile.units {
-            Units::Matrices => self.by_matrices(program, tile, push, sums, grid),
-            _ => self.by_invocations(program, tile, push, sums, grid),
+            Units::Matrices => self.by_matrices(program, tile, push, summing, grid),
+            _ => self.by_invocations(program, tile, push, summing, grid),
         }
     }
 
-    fn gather(&self, tile: Tile, parts: u32, pixels: &Range<u64>) -> Result<lib::Gather> {
+    fn gather(&self, tile: ImplicitTile, parts: u32, pixels: &Range<u64>) -> Result<lib::Gather> {
         let g = self.g;
         Ok(lib::Gather {
             pixel_first: unsigned(pixels.start)?,
@@ -108,26 +96,26 @@ impl Operands<'_> {
     }
 
     /// The steps on the sums of a dispatch.
-    pub(super) fn steps(&self, sums: Sums) -> lib::EpilogueSteps {
-        match sums {
-            Sums::Parts(_) => NO_EPILOGUE,
-            Sums::Whole | Sums::Serial => self.epilogue.steps(self.bias.is_some()),
+    pub(super) fn steps(&self, summing: Summing) -> lib::EpilogueSteps {
+        match summing {
+            Summing::Parts { .. } => NO_EPILOGUE,
+            Summing::Whole | Summing::Serial { .. } => self.epilogue.steps(self.bias.is_some()),
         }
     }
 
     fn by_invocations(
         &self,
         program: &mut ProgramBuilder<'_>,
-        tile: Tile,
+        tile: ImplicitTile,
         push: lib::Gather,
-        sums: Sums,
+        summing: Summing,
         grid: Grid,
     ) -> Result<()> {
         use conv2d_implicit::Variant;
         let (vectors, [k_channels, kernel_w]) = self.lookup();
         let spec = conv2d_implicit::Spec {
             pixels: tile.thread_m,
-            epilogue_steps: self.steps(sums),
+            epilogue_steps: self.steps(summing),
             tile_m: tile.tile_m,
             tile_n4: tile.tile_n4,
             tile_k4: tile.tile_k4,
@@ -136,20 +124,20 @@ impl Operands<'_> {
             k_channels,
             kernel_w,
         };
-        let variant = match (sums, self.half()) {
-            (Sums::Parts(sums), half) => {
+        let variant = match (summing, self.half()) {
+            (Summing::Parts { buffer, .. }, half) => {
                 let call = conv2d_implicit_part::Call {
                     variant: conv2d_implicit_part::Variant::with_half(half),
                     spec,
                     push,
-                    bindings: self.part_operands(sums),
+                    bindings: self.part_operands(buffer),
                 };
                 return program.dispatch(call, grid);
             }
-            (Sums::Whole, false) => Variant::F32,
-            (Sums::Whole, true) => Variant::F16,
-            (Sums::Serial, false) => Variant::SerialF32,
-            (Sums::Serial, true) => Variant::SerialF16,
+            (Summing::Whole, false) => Variant::F32,
+            (Summing::Whole, true) => Variant::F16,
+            (Summing::Serial { .. }, false) => Variant::SerialF32,
+            (Summing::Serial { .. }, true) => Variant::SerialF16,
         };
         let pixels = push.pixel_first.into()..push.pixel_end.into();
         let call = conv2d_implicit::Call {
@@ -164,15 +152,15 @@ impl Operands<'_> {
     fn by_matrices(
         &self,
         program: &mut ProgramBuilder<'_>,
-        tile: Tile,
+        tile: ImplicitTile,
         push: lib::Gather,
-        sums: Sums,
+        summing: Summing,
         grid: Grid,
     ) -> Result<()> {
         let (vectors, [k_channels, kernel_w]) = self.lookup();
         let spec = conv2d_matrix::Spec {
             pixels: tile.thread_m,
-            epilogue_steps: self.steps(sums),
+            epilogue_steps: self.steps(summing),
             tile_m: tile.tile_m,
             tile_n4: tile.tile_n4,
             tile_k4: tile.tile_k4,
@@ -184,18 +172,18 @@ impl Operands<'_> {
             eights_b: self.g.group_out().next_multiple_of(CHANNEL_PACK) % 8 == 0,
             buffers: tile.buffers,
         };
-        let variant = match sums {
-            Sums::Parts(sums) => {
+        let variant = match summing {
+            Summing::Parts { buffer, .. } => {
                 let call = conv2d_matrix_part::Call {
                     variant: conv2d_matrix_part::Variant::F16,
                     spec,
                     push,
-                    bindings: self.part_operands(sums),
+                    bindings: self.part_operands(buffer),
                 };
                 return program.dispatch(call, grid);
             }
-            Sums::Whole => conv2d_matrix::Variant::F16,
-            Sums::Serial => conv2d_matrix::Variant::SerialF16,
+            Summing::Whole => conv2d_matrix::Variant::F16,
+            Summing::Serial { .. } => conv2d_matrix::Variant::SerialF16,
         };
         let pixels = push.pixel_first.into()..push.pixel_end.into();
         let call = conv2d_matrix::Call {

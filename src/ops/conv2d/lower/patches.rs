@@ -1,12 +1,13 @@
 //! The GEMM whose left operand is read from patches of the image in shared memory.
 
-use super::super::tile::{eights, Tile};
-use super::{Operands, Sums};
+use super::{Operands, Summing};
 use crate::base::error::Result;
+use crate::core::conv::ImplicitTile;
 use crate::core::kernels::{conv2d_patch, conv2d_patch_part};
 use crate::core::program::Access;
 use crate::core::tensor::CHANNEL_PACK;
 use crate::core::words::unsigned;
+use crate::ops::conv2d::tiles::eights;
 use crate::ops::support::builder::{Grid, ProgramBuilder};
 
 impl Operands<'_> {
@@ -14,15 +15,14 @@ impl Operands<'_> {
     pub(super) fn patches(
         &self,
         program: &mut ProgramBuilder<'_>,
-        tile: Tile,
-        parts: u32,
-        sums: Sums,
+        tile: ImplicitTile,
+        summing: Summing,
     ) -> Result<()> {
         let g = self.g;
         let [patch_h, patch_w] = tile.patch(g);
         let spec = conv2d_patch::Spec {
             pixels: tile.thread_m,
-            epilogue_steps: self.steps(sums),
+            epilogue_steps: self.steps(summing),
             tile_h: tile.rows(),
             tile_n4: tile.tile_n4,
             block4: tile.tile_k4,
@@ -33,28 +33,24 @@ impl Operands<'_> {
             eights_b: self.c_out_packed() % 8 == 0,
             buffers: tile.buffers,
         };
-        let push = self.patch(tile, parts)?;
+        let push = self.patch(tile, summing.parts())?;
         let [x, y, _] = program.line(tile.tiles(g, g.pixels_out()), 1)?;
-        let z = match sums {
-            Sums::Parts(_) => parts,
-            Sums::Whole | Sums::Serial => 1,
-        };
         let grid = Grid {
-            local_size: [tile.local_size(g), 1, 1],
-            workgroups: [x, y, z],
+            local_size: [tile.local_size(), 1, 1],
+            workgroups: [x, y, summing.side_by_side()],
         };
-        let variant = match sums {
-            Sums::Parts(sums) => {
+        let variant = match summing {
+            Summing::Parts { buffer, .. } => {
                 let call = conv2d_patch_part::Call {
                     variant: conv2d_patch_part::Variant::F16,
                     spec,
                     push,
-                    bindings: self.part_operands(sums),
+                    bindings: self.part_operands(buffer),
                 };
                 return program.dispatch(call, grid);
             }
-            Sums::Whole => conv2d_patch::Variant::F16,
-            Sums::Serial => conv2d_patch::Variant::SerialF16,
+            Summing::Whole => conv2d_patch::Variant::F16,
+            Summing::Serial { .. } => conv2d_patch::Variant::SerialF16,
         };
         let call = conv2d_patch::Call {
             variant,
@@ -65,7 +61,7 @@ impl Operands<'_> {
         program.dispatch(call, grid)
     }
 
-    fn patch(&self, tile: Tile, parts: u32) -> Result<conv2d_patch::Push> {
+    fn patch(&self, tile: ImplicitTile, parts: u32) -> Result<conv2d_patch::Push> {
         let g = self.g;
         let [regions_h, regions_w] = tile.regions(g);
         let [kernel_h, kernel_w] = g.kernel;

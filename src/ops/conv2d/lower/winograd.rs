@@ -1,13 +1,14 @@
 //! Winograd's F(4x4, 3x3): one kernel, for all inputs or for parts of them.
 
-use super::super::plan::{quads_per_part, winograd_regions, WinogradTile};
-use super::{Operands, Sums};
-use crate::base::error::{Error, Result};
+use super::{Operands, Summing};
+use crate::base::error::Result;
+use crate::core::conv::WinogradTile;
 use crate::core::kernels::conv2d_winograd::{self, TURN_FIRST, TURN_LAST};
 use crate::core::kernels::conv2d_winograd_part;
 use crate::core::program::{Access, BufferId};
-use crate::core::tensor::{Tensor, CHANNEL_PACK};
+use crate::core::tensor::Tensor;
 use crate::core::words::{signed, unsigned};
+use crate::ops::conv2d::tiles::{quads, quads_per_part, winograd_regions};
 use crate::ops::support::builder::{Bind, Grid, ProgramBuilder};
 
 /// What a dispatch sums, in quads of inputs.
@@ -21,34 +22,50 @@ struct Inputs {
 }
 
 impl Operands<'_> {
-    /// In `parts` parts of the inputs, whose sums lie in the workspace `sums` or are added where the
-    /// output lies, one after the other. `u` is the weight's products; [`Operands::weight`] is the
-    /// weight as it is. Returns the numbers of tiles and dispatches.
+    /// `u` is the weight's products; [`Operands::weight`] is the weight as it is. Parts in turn are added
+    /// where the output lies. Returns the numbers of tiles and dispatches.
     pub(super) fn winograd(
         &self,
         program: &mut ProgramBuilder<'_>,
         u: &Tensor,
-        parts: u32,
-        sums: Option<BufferId>,
+        tile: WinogradTile,
+        summing: Summing,
     ) -> Result<(u32, u32)> {
-        let last4 = u64::from(self.g.c_in).div_ceil(CHANNEL_PACK.into());
-        let part4 = quads_per_part(self.g, parts);
         let all = Inputs {
             first4: 0,
-            last4,
-            part4,
+            last4: quads(self.g.c_in),
+            part4: quads_per_part(self.g, summing.parts()),
             turn: TURN_FIRST | TURN_LAST,
         };
-        if parts == 1 {
-            let operands = self.winograd_operands(u, Access::Write);
-            self.winograd_whole(program, conv2d_winograd::Variant::F32, &all, operands)?;
-            return Ok((1, 1));
+        match summing {
+            Summing::Whole => {
+                let finished = self.winograd_operands(u, Access::Write);
+                let variant = conv2d_winograd::Variant::F32;
+                self.winograd_whole(program, tile, variant, &all, finished)?;
+                Ok((1, 1))
+            }
+            Summing::Parts { parts, buffer } => {
+                self.winograd_parts(program, u, tile, &all, parts, buffer)?;
+                self.add_parts(program, parts, buffer, &(0..self.g.pixels_out()))?;
+                Ok((1, 2))
+            }
+            Summing::Serial { parts } => {
+                self.winograd_serial(program, u, tile, &all, parts)?;
+                Ok((1, parts))
+            }
         }
-        if let Some(sums) = sums {
-            self.winograd_parts(program, u, &all, parts, sums)?;
-            self.add_parts(program, parts, sums, &(0..self.g.pixels_out()))?;
-            return Ok((1, 2));
-        }
+    }
+
+    /// One part of the inputs after the other.
+    fn winograd_serial(
+        &self,
+        program: &mut ProgramBuilder<'_>,
+        u: &Tensor,
+        tile: WinogradTile,
+        all: &Inputs,
+        parts: u32,
+    ) -> Result<()> {
+        let part4 = all.part4;
         for part in 0..u64::from(parts) {
             let (mut turn, mut access) = (0, Access::ReadWrite);
             if part == 0 {
@@ -59,33 +76,29 @@ impl Operands<'_> {
             }
             let inputs = Inputs {
                 first4: part * part4,
-                last4: last4.min((part + 1) * part4),
+                last4: all.last4.min((part + 1) * part4),
                 part4,
                 turn,
             };
             let operands = self.winograd_operands(u, access);
-            self.winograd_whole(
-                program,
-                conv2d_winograd::Variant::TurnF32,
-                &inputs,
-                operands,
-            )?;
+            let variant = conv2d_winograd::Variant::TurnF32;
+            self.winograd_whole(program, tile, variant, &inputs, operands)?;
         }
-        Ok((1, parts))
+        Ok(())
     }
 
     /// The sums of `inputs`, with their epilogue.
     fn winograd_whole(
         &self,
         program: &mut ProgramBuilder<'_>,
+        tile: WinogradTile,
         variant: conv2d_winograd::Variant,
         inputs: &Inputs,
         bindings: conv2d_winograd::Bindings<Bind>,
     ) -> Result<()> {
-        let tile = self.winograd_tile(program)?;
         let call = conv2d_winograd::Call {
             variant,
-            spec: self.winograd_spec(tile, Sums::Whole),
+            spec: self.winograd_spec(tile, Summing::Whole),
             push: self.winograd_push(tile, inputs)?,
             bindings,
         };
@@ -93,24 +106,25 @@ impl Operands<'_> {
         program.dispatch(call, grid)
     }
 
-    /// The sums of `parts` parts of the inputs side by side.
+    /// The sums of parts of the inputs side by side, in the workspace `buffer`.
     fn winograd_parts(
         &self,
         program: &mut ProgramBuilder<'_>,
         u: &Tensor,
+        tile: WinogradTile,
         inputs: &Inputs,
         parts: u32,
-        sums: BufferId,
+        buffer: BufferId,
     ) -> Result<()> {
-        let tile = self.winograd_tile(program)?;
+        let summing = Summing::Parts { parts, buffer };
         let call = conv2d_winograd_part::Call {
             variant: conv2d_winograd_part::Variant::F32,
-            spec: self.winograd_spec(tile, Sums::Parts(sums)),
+            spec: self.winograd_spec(tile, summing),
             push: self.winograd_push(tile, inputs)?,
             bindings: conv2d_winograd_part::Bindings {
                 x: Bind::read(&self.x),
                 u: Bind::read(u),
-                parts: Bind::whole(sums, Access::Write),
+                parts: Bind::whole(buffer, Access::Write),
                 weight: Bind::read(&self.weight),
             },
         };
@@ -118,21 +132,14 @@ impl Operands<'_> {
         program.dispatch(call, grid)
     }
 
-    fn winograd_tile(&self, program: &ProgramBuilder<'_>) -> Result<WinogradTile> {
-        WinogradTile::choose(self.g, program.limits())
-            .map(|(tile, _)| tile)
-            .ok_or_else(|| Error::internal("Winograd's workgroups exceed the device"))
-    }
-
-    fn winograd_spec(&self, tile: WinogradTile, sums: Sums) -> conv2d_winograd::Spec {
-        let size = tile.workgroup();
+    fn winograd_spec(&self, tile: WinogradTile, summing: Summing) -> conv2d_winograd::Spec {
         conv2d_winograd::Spec {
             pixels: 1,
-            epilogue_steps: self.steps(sums),
-            tile_n4: size.tile_n4,
-            thread_n4: size.thread_n4,
-            thread_positions: size.thread_positions,
-            pass_n4: size.pass_n4,
+            epilogue_steps: self.steps(summing),
+            tile_n4: tile.tile_n4,
+            thread_n4: tile.thread_n4,
+            thread_positions: tile.thread_positions,
+            pass_n4: tile.pass_n4,
         }
     }
 

@@ -1,8 +1,8 @@
 //! Emitting a product: its dispatches, operand by operand.
 
-use super::kernel::Kernel;
 use super::product::Gemm;
 use crate::base::error::{Error, Result};
+use crate::core::gemm::GemmKernel;
 use crate::core::image::ImageDimensions;
 use crate::core::kernels::{gemm_register, gemm_sliced, gemm_tiled, lib};
 use crate::core::program::Access;
@@ -22,10 +22,10 @@ pub fn emit(program: &mut ProgramBuilder<'_>, gemm: &Gemm<'_>) -> Result<u32> {
     if !gemm.b.starts_at_multiples_of_4() {
         return Err(Error::internal(format!("gemm: ragged B {:?}", gemm.b)));
     }
-    let kernel = match Kernel::sliced(program.limits(), gemm) {
-        Some(kernel) => kernel,
-        None => Kernel::choose(program.limits(), gemm.rows_in_all, gemm.n, gemm.batch),
-    };
+    let kernel = gemm.kernel;
+    kernel
+        .check(program.limits())
+        .map_err(|why| Error::internal(format!("{kernel}: {why}")))?;
     let [x, y, _] = program.line(kernel.lines(gemm.m, gemm.n), kernel.lines_per_workgroup())?;
     let most = program.limits().max_workgroup_count[2].max(1);
     let mut dispatches = 0;
@@ -36,7 +36,7 @@ pub fn emit(program: &mut ProgramBuilder<'_>, gemm: &Gemm<'_>) -> Result<u32> {
             workgroups: [x, y, z.end - z.start],
         };
         let push = push(gemm, &z)?;
-        emit_batch(program, gemm, kernel, push, grid)?;
+        emit_batch(program, gemm, push, grid)?;
         dispatches += 1;
     }
     Ok(dispatches)
@@ -45,7 +45,6 @@ pub fn emit(program: &mut ProgramBuilder<'_>, gemm: &Gemm<'_>) -> Result<u32> {
 fn emit_batch(
     program: &mut ProgramBuilder<'_>,
     gemm: &Gemm<'_>,
-    kernel: Kernel,
     push: lib::Gemm,
     grid: Grid,
 ) -> Result<()> {
@@ -56,8 +55,8 @@ fn emit_batch(
     let bindings = bindings(gemm);
     let half = gemm.element == Element::F16;
     let image = program.image(gemm.a.buffer).map(|image| image.dimensions);
-    match kernel {
-        Kernel::Register {
+    match gemm.kernel {
+        GemmKernel::Register {
             thread_m,
             thread_n4,
         } => {
@@ -77,16 +76,22 @@ fn emit_batch(
             };
             program.dispatch(call, grid)
         }
-        Kernel::Tiled(tile) => {
+        GemmKernel::Tiled {
+            tile_m4,
+            tile_n4,
+            tile_k4,
+            thread_m4,
+            thread_n4,
+        } => {
             let spec = gemm_tiled::Spec {
                 a_vectors,
                 c_vectors,
                 epilogue_steps,
-                tile_m4: tile.tile_m4,
-                tile_n4: tile.tile_n4,
-                tile_k4: tile.tile_k4,
-                thread_m4: tile.thread_m4,
-                thread_n4: tile.thread_n4,
+                tile_m4,
+                tile_n4,
+                tile_k4,
+                thread_m4,
+                thread_n4,
             };
             let variant = tiled_variant(half, image);
             let call = gemm_tiled::Call {
@@ -97,14 +102,18 @@ fn emit_batch(
             };
             program.dispatch(call, grid)
         }
-        Kernel::Sliced(tile) => {
+        GemmKernel::Sliced {
+            thread_m,
+            columns4,
+            slices,
+        } => {
             let spec = gemm_sliced::Spec {
                 a_vectors,
                 c_vectors,
                 epilogue_steps,
-                thread_m: tile.thread_m,
-                columns4: tile.columns4,
-                slices: tile.slices,
+                thread_m,
+                columns4,
+                slices,
             };
             if image.is_some() {
                 return Err(Error::internal("a sliced product of an image"));

@@ -1,6 +1,7 @@
 //! A matrix product as data: its operands and what is done to its sums.
 
 use super::epilogue::PreparedEpilogue;
+use crate::core::gemm::GemmKernel;
 use crate::core::program::BufferId;
 use crate::core::tensor::{Element, Tensor};
 use std::ops::Range;
@@ -60,11 +61,8 @@ pub struct Gemm<'a> {
     pub k: u64,
     /// Number of matrices.
     pub batch: u32,
-    /// Rows that the choice of kernel looks at: those of the whole product when it is done in
-    /// parts, so that all parts run the same code.
-    pub rows_in_all: u64,
-    /// Whether K may be summed in slices: then results depend on the choice of kernel.
-    pub sliced: bool,
+    /// What multiplies, chosen for the whole product where this is a part of one.
+    pub kernel: GemmKernel,
     /// Left operand. What lies between `k` and the next multiple of 4 of a row may be read.
     pub a: Matrix,
     /// Right operand; rows are padded to a multiple of 4 columns.

@@ -1,24 +1,23 @@
 //! What holds the columns of im2col, and the largest tile that then fits the budget.
 //!
-//! - Buffer: `columns[group][pixel][k]`.
-//! - 2-D image: `x = k / 4`, `y = group * pixels + pixel`.
-//! - 3-D image: `x = k / 4`, `y` the column of the tile, `z = group * rows + row` of the tile.
-//!
-//! K is never folded: a row of columns that exceeds the extent, and more groups than an extent
-//! holds, leave the image for the next storage: 3-D, 2-D, buffer, and then no columns at all.
+//! A buffer holds `columns[group][pixel][k]`; see `Problem::columns_image` for images. K is never
+//! folded: a row of columns that exceeds the extent, and more groups than an extent holds, leave the
+//! image for the next storage: 3-D, 2-D, buffer, and then no columns at all.
 
-use super::{Candidates, MAX_TILES};
+use super::paths;
+use super::planner::{Choice, Planner, Refused};
+use super::problem::{Problem, MAX_TILES};
+use crate::core::conv::ConvAlgorithm;
 use crate::core::image::{ImageDimensions, ImageShape};
 use crate::core::options::ScratchStorage;
-use crate::core::tensor::{CHANNEL_PACK, MAX_ELEMENTS};
 
 /// Equal tiles, and the image that holds the columns of one; `None` for a buffer.
+#[derive(Clone, Copy)]
 pub(super) struct Tiling {
     pub(super) h_out_tile: u32,
     pub(super) w_out_tile: u32,
     pub(super) count: u64,
     pub(super) image: Option<ImageShape>,
-    pub(super) reason: String,
 }
 
 /// Images up to this size can be made on every device that has them.
@@ -32,13 +31,31 @@ const PROPORTIONAL_STEPS: u32 = 16;
 const BUFFER_RULE: &str = "columns in a buffer: the GEMM reads rows in order, which gains nothing \
                            from texture caches";
 
-type Refused = String;
+impl Planner<'_> {
+    /// Tiles whose columns fit the budget: whole rows of output, else parts of one row.
+    pub(super) fn im2col(&self) -> Result<Choice, Refused> {
+        let g = self.geometry();
+        paths::im2col(g)?;
+        self.groups_fit()?;
+        let (tiling, storage) = self.tiling()?;
+        let tiles = match tiling.count {
+            count if count == u64::from(g.n) => "an image at a time".into(),
+            count => format!("{count} tiles fit the budget"),
+        };
+        let reason = format!("K = {}: im2col and GEMM, {tiles}; {storage}", g.k());
+        let algorithm = ConvAlgorithm::Im2col {
+            kernel: self.problem.im2col_sizes().plan(self.constraints()),
+            h_out_tile: tiling.h_out_tile,
+            w_out_tile: tiling.w_out_tile,
+            image: tiling.image,
+        };
+        Ok((algorithm, reason))
+    }
 
-impl Candidates<'_> {
-    /// The first storage that can hold a tile, in the order that begins with the one asked for.
-    pub(super) fn tiling(&self) -> Result<Tiling, Refused> {
+    /// The first storage that can hold a tile, in the order that begins with the one asked for, and why.
+    fn tiling(&self) -> Result<(Tiling, String), Refused> {
         use ScratchStorage::{Buffer, Texture2d, Texture3d};
-        let asked = self.constraints.scratch_storage;
+        let asked = self.constraints().scratch_storage;
         let images: &[_] = match asked {
             None | Some(Buffer) => &[],
             Some(Texture2d) => &[(Texture2d, ImageDimensions::Two)],
@@ -57,7 +74,7 @@ impl Candidates<'_> {
                         ""
                     };
                     let reason = format!("{refused}columns in {}{asked}", storage.name());
-                    return Ok(Tiling { reason, ..tiling });
+                    return Ok((tiling, reason));
                 }
                 Err(why) => refused += &format!("no {}: {why}; ", storage.name()),
             }
@@ -70,84 +87,34 @@ impl Candidates<'_> {
             Some(Buffer) => "columns in buffer as asked".into(),
             Some(_) => format!("{refused}columns in buffer"),
         };
-        Ok(Tiling { reason, ..tiling })
+        Ok((tiling, reason))
     }
 
-    /// Bytes that any scratch must stay within.
-    pub(super) fn most_bytes(&self) -> u64 {
-        self.constraints
-            .budget
-            .bytes()
-            .min(self.limits.max_allocation_bytes)
-            .min(MAX_ELEMENTS * self.element.size_bytes())
-    }
-
-    fn pixel_bytes(&self) -> u64 {
-        self.geometry
-            .columns_per_pixel()
-            .saturating_mul(self.element.size_bytes())
-    }
-
-    fn buffer_tiling(&self) -> Result<Tiling, Refused> {
-        let most = self
-            .most_bytes()
-            .min(self.limits.max_storage_buffer_range_bytes);
-        // Rounding a tile's columns up must not exceed it.
-        let most = self.constraints.budget.rounded_down(most);
-        let pixel = self.pixel_bytes();
+    pub(super) fn buffer_tiling(&self) -> Result<Tiling, Refused> {
+        let problem = self.problem;
+        let most = problem
+            .constraints
+            .most_workspace_buffer_bytes(problem.element);
+        let pixel = problem.pixel_bytes();
         let pixels = most / pixel.max(1);
         if pixels == 0 {
             return Err(format!(
                 "the columns of one pixel take {pixel} bytes, the budget is {most}"
             ));
         }
-        self.few(self.balanced(self.rows_of(pixels)), most)
+        problem.balanced(problem.rows_of(pixels)).few(most)
     }
 
-    fn image_tiling(&self, dimensions: ImageDimensions) -> Result<Tiling, Refused> {
-        let g = self.geometry;
-        let extents = &self.limits.image_extents;
-        let max = extents
-            .get(dimensions, self.element)
-            .ok_or_else(|| format!("the device has none of {:?}", self.element))?;
-        let row = g.columns_per_pixel() / u64::from(CHANNEL_PACK) / u64::from(g.groups);
-        let x = u32::try_from(row)
-            .ok()
-            .filter(|&x| x <= max[0])
-            .ok_or_else(|| format!("K / 4 = {row} exceeds the extent of {}", max[0]))?;
-        // Rows of columns along the axis that all groups share.
-        let shared = match dimensions {
-            ImageDimensions::Two => max[1],
-            ImageDimensions::Three => max[2],
-        };
-        let per_group = u64::from(shared / g.groups);
-        if per_group == 0 {
-            return Err(format!("{} groups exceed the extent of {shared}", g.groups));
-        }
-        let most = self.most_bytes().min(MAX_IMAGE_BYTES);
-        let pixels = (most / self.pixel_bytes().max(1)).max(1);
-        let mut tile = match dimensions {
-            ImageDimensions::Two => self.rows_of(pixels.min(per_group)),
-            ImageDimensions::Three => {
-                let [h, w] = self.rows_of(pixels);
-                match u64::from(max[1]) {
-                    limit if w > limit => [1, limit],
-                    _ => [h.min(per_group), w],
-                }
-            }
-        };
+    pub(super) fn image_tiling(&self, dimensions: ImageDimensions) -> Result<Tiling, Refused> {
+        let (problem, constraints) = (self.problem, self.constraints());
+        let most = constraints.most_workspace_bytes(problem.element);
+        let most = most.min(MAX_IMAGE_BYTES);
+        let mut tile = problem.largest_image_tile(dimensions, most)?;
         for step in 0.. {
-            let tiling = self.balanced(tile);
+            let tiling = problem.balanced(tile);
             let (h, w) = (tiling.h_out_tile, tiling.w_out_tile);
-            let extent = match dimensions {
-                ImageDimensions::Two => [x, h.saturating_mul(w).saturating_mul(g.groups), 1],
-                ImageDimensions::Three => [x, w, h.saturating_mul(g.groups)],
-            };
-            let image = ImageShape {
-                dimensions,
-                extent,
-                element: self.element,
-            };
+            let image = problem.columns_image(dimensions, [h, w]);
+            let extent = image.extent;
             let bytes = self
                 .images
                 .allocation_bytes(image)
@@ -155,7 +122,7 @@ impl Candidates<'_> {
                 .max(1);
             if bytes <= most {
                 let image = Some(image);
-                return self.few(Tiling { image, ..tiling }, most);
+                return Tiling { image, ..tiling }.few(most);
             }
             let shrunk = |n: u32| {
                 let n = u64::from(n);
@@ -180,6 +147,45 @@ impl Candidates<'_> {
         }
         Err("no tile".into())
     }
+}
+
+impl Problem<'_> {
+    /// The largest tile, `[height, width]`, whose texels the extents allow and take at most `most` bytes.
+    fn largest_image_tile(
+        &self,
+        dimensions: ImageDimensions,
+        most: u64,
+    ) -> Result<[u64; 2], Refused> {
+        let (g, element) = (self.geometry, self.element);
+        let extents = &self.constraints.limits.image_extents;
+        let max = extents
+            .get(dimensions, element)
+            .ok_or_else(|| format!("the device has none of {element:?}"))?;
+        let row = self.row_texels();
+        if row > max[0].into() {
+            return Err(format!("K / 4 = {row} exceeds the extent of {}", max[0]));
+        }
+        // Rows of columns along the axis that all groups share.
+        let shared = match dimensions {
+            ImageDimensions::Two => max[1],
+            ImageDimensions::Three => max[2],
+        };
+        let per_group = u64::from(shared / g.groups);
+        if per_group == 0 {
+            return Err(format!("{} groups exceed the extent of {shared}", g.groups));
+        }
+        let pixels = (most / self.pixel_bytes().max(1)).max(1);
+        Ok(match dimensions {
+            ImageDimensions::Two => self.rows_of(pixels.min(per_group)),
+            ImageDimensions::Three => {
+                let [h, w] = self.rows_of(pixels);
+                match u64::from(max[1]) {
+                    limit if w > limit => [1, limit],
+                    _ => [h.min(per_group), w],
+                }
+            }
+        })
+    }
 
     /// `pixels` as whole rows of output, else as a part of one row: `[height, width]`.
     fn rows_of(&self, pixels: u64) -> [u64; 2] {
@@ -202,17 +208,18 @@ impl Candidates<'_> {
             w_out_tile: narrow(w_out.div_ceil(w_count)),
             count: h_count.saturating_mul(w_count).saturating_mul(g.n.into()),
             image: None,
-            reason: String::new(),
         }
     }
+}
 
-    fn few(&self, tiling: Tiling, most: u64) -> Result<Tiling, Refused> {
-        if tiling.count > MAX_TILES {
+impl Tiling {
+    fn few(self, most: u64) -> Result<Self, Refused> {
+        if self.count > MAX_TILES {
             return Err(format!(
                 "the budget of {most} bytes gives {} tiles",
-                tiling.count
+                self.count
             ));
         }
-        Ok(tiling)
+        Ok(self)
     }
 }
