@@ -141,6 +141,7 @@ def main():
     parser.add_argument("folders", nargs="+", help="folders of cases, or cases")
     parser.add_argument("--runner", default="build/etvk_run")
     parser.add_argument("--refusals", help="file of the cases that have to be refused")
+    parser.add_argument("--failures", help="file of the cases that are known to go wrong")
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--only", default="", help="run the cases whose names contain this")
     parser.add_argument("--timeout", type=float, default=600, help="seconds per case")
@@ -151,6 +152,7 @@ def main():
     cases = find_cases(arguments.folders)
     cases = collections.OrderedDict((n, f) for n, f in cases.items() if arguments.only in n)
     refusals = read_refusals(arguments.refusals) if arguments.refusals else {}
+    failures = read_refusals(arguments.failures) if arguments.failures else {}
     if not cases:
         print("no cases found")
         return 1
@@ -163,13 +165,16 @@ def main():
             if verdict == "REFUSED" and listed:
                 skipped += 1
                 print(f"skip {name}: refused as listed ({refusals[name]})")
-            elif verdict == "PASS" and not listed:
+            elif verdict != "PASS" and name in failures:
+                skipped += 1
+                print(f"skip {name}: goes wrong as listed ({failures[name]})")
+            elif verdict == "PASS" and not listed and name not in failures:
                 passed += 1
                 print("\n".join(lines))
             else:
                 failed += 1
                 print("\n".join(lines))
-                why = ("runs, but is in the list of refusals" if verdict == "PASS"
+                why = ("runs, but is in a list of those that do not" if verdict == "PASS"
                        else "refused, but not in the list" if verdict == "REFUSED" else "failed")
                 print(f"FAILED {name}: {why}")
             if arguments.list_refusals and verdict == "REFUSED":

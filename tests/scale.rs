@@ -74,6 +74,7 @@ fn near_linear(what: &str, limit: usize, make: impl Fn(usize) -> (GraphBuilder, 
 }
 
 #[test]
+#[ignore = "minutes long, and timed: make scale"]
 fn ports() {
     near_linear("ports", 1 << 16, |n| {
         let mut b = GraphBuilder::new();
@@ -87,6 +88,7 @@ fn ports() {
 
 /// One tensor under many names.
 #[test]
+#[ignore = "minutes long, and timed: make scale"]
 fn one_output_again_and_again() {
     near_linear("repeated outputs", 1 << 16, |n| {
         let mut b = GraphBuilder::new();
@@ -100,6 +102,7 @@ fn one_output_again_and_again() {
 }
 
 #[test]
+#[ignore = "minutes long, and timed: make scale"]
 fn nodes_in_a_row() {
     near_linear("nodes", 1 << 17, |n| {
         let mut b = GraphBuilder::new();
@@ -115,6 +118,7 @@ fn nodes_in_a_row() {
 }
 
 #[test]
+#[ignore = "minutes long, and timed: make scale"]
 fn values_that_nothing_reads() {
     near_linear("values", 1 << 19, |n| {
         let mut b = GraphBuilder::new();
@@ -131,6 +135,7 @@ fn values_that_nothing_reads() {
 }
 
 #[test]
+#[ignore = "minutes long, and timed: make scale"]
 fn constants() {
     near_linear("constants", 40_000, |n| {
         let mut b = GraphBuilder::new();
@@ -147,6 +152,7 @@ fn constants() {
 }
 
 #[test]
+#[ignore = "minutes long, and timed: make scale"]
 fn a_long_list() {
     near_linear("a list", 100_000, |n| {
         let mut b = GraphBuilder::new();
@@ -169,6 +175,7 @@ fn a_long_list() {
 }
 
 #[test]
+#[ignore = "minutes long, and timed: make scale"]
 fn pieces_of_one_tensor() {
     near_linear("pieces", 1 << 12, |n| {
         let mut b = GraphBuilder::new();
@@ -191,6 +198,7 @@ fn pieces_of_one_tensor() {
 }
 
 #[test]
+#[ignore = "minutes long, and timed: make scale"]
 fn mutable_buffers() {
     near_linear("mutable buffers", 30_000, |n| {
         let mut b = GraphBuilder::new();

@@ -1,6 +1,7 @@
 //! What the pure core does with a blob, and what must hold of every program that it makes.
 
-use super::mutate::{self, chance};
+use super::host;
+use super::mutate::chance;
 use super::random::Random;
 use etvk::base::error::{Error, ErrorKind, Result};
 use etvk::compile::load::{self, Planned};
@@ -105,7 +106,7 @@ pub(super) fn survive(blob: &[u8], r: &mut Random, devices: &[DeviceLimits]) -> 
     if accepted(parse(blob)).is_none() {
         return Reached::Bytes;
     }
-    let options = mutate::options(r);
+    let options = host::options(r);
     let planned = devices
         .iter()
         .map(|limits| planned(blob, &options, limits, r));
@@ -125,7 +126,7 @@ fn planned(blob: &[u8], options: &Options, limits: &DeviceLimits, r: &mut Random
     check_planned(&bound, limits, options.workspace_bytes);
     let mut reached = Reached::Program;
     for _ in 0..2 {
-        let shapes = mutate::shapes(r, &bound.shapes);
+        let shapes = host::shapes(r, &bound.shapes);
         let kept_outputs = match chance(r, 80) {
             true => 0,
             false => r.int(0, 3) as usize,

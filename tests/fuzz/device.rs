@@ -3,7 +3,7 @@
 
 use super::bindings::*;
 use super::random::Random;
-use super::{failures, hostile, meter, mutate, seed, seeds, setting};
+use super::{failures, host, hostile, meter, seed, seeds, setting};
 use etvk::compile::bound_shapes;
 use etvk::core::graph::InputShape;
 use etvk::core::parse::parse;
@@ -170,7 +170,7 @@ fn used(
     let bound = parse(blob).and_then(|graph| bound_shapes(&graph));
     let bound = bound.map_err(|e| format!("loaded, yet not parsed: {e}"))?;
     for _ in 0..3 {
-        let shapes: Vec<etvk_input_shape> = mutate::shapes(r, &bound).iter().map(shape).collect();
+        let shapes: Vec<etvk_input_shape> = host::shapes(r, &bound).iter().map(shape).collect();
         let status =
             unsafe { etvk_delegate_resize(delegate, shapes.as_ptr(), shapes.len() as u32) };
         if went_well("resize", status)? {

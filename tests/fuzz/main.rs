@@ -24,6 +24,7 @@ mod bindings {
 }
 mod check;
 mod device;
+mod host;
 mod meter;
 mod mutate;
 #[path = "../common/random.rs"]

@@ -3,9 +3,7 @@
 use super::blob::{assemble, flatbuffer, GraphBuilder};
 use super::random::Random;
 use super::seeds::Seed;
-use etvk::core::graph::InputShape;
 use etvk::core::graph::{ConstantId, ConstantSource, Node, Value, ValueId};
-use etvk::core::options::{ConvChoice, Options, ScratchStorage};
 use etvk::core::tensor::DType;
 use etvk::ops::table::OPS;
 
@@ -91,7 +89,7 @@ const DIMS: [u32; 22] = [
     u32::MAX,
 ];
 
-fn pick<T: Copy>(r: &mut Random, all: &[T]) -> T {
+pub(super) fn pick<T: Copy>(r: &mut Random, all: &[T]) -> T {
     all[r.int(0, all.len() as i64 - 1) as usize]
 }
 
@@ -105,7 +103,7 @@ pub(super) fn chance(r: &mut Random, percent: i64) -> bool {
 }
 
 /// A dim: small more often than absurd, so that programs stay compilable now and then.
-fn dim(r: &mut Random, old: u32) -> u32 {
+pub(super) fn dim(r: &mut Random, old: u32) -> u32 {
     match r.int(0, 9) {
         0..=3 => pick(r, &DIMS[..12]),
         4..=5 => pick(r, &DIMS),
@@ -116,7 +114,7 @@ fn dim(r: &mut Random, old: u32) -> u32 {
     }
 }
 
-fn int(r: &mut Random, old: i64) -> i64 {
+pub(super) fn int(r: &mut Random, old: i64) -> i64 {
     match r.int(0, 4) {
         0 => old.wrapping_add(1),
         1 => old.wrapping_sub(1),
@@ -493,51 +491,4 @@ fn repeat(r: &mut Random, g: &mut etvk::core::graph::Graph, node: usize) {
         last = fresh;
     }
     g.outputs.push(last);
-}
-
-/// What a host might ask for.
-pub(super) fn options(r: &mut Random) -> Options {
-    let choices = [
-        ConvChoice::Im2col,
-        ConvChoice::Direct,
-        ConvChoice::Pointwise,
-        ConvChoice::Depthwise,
-        ConvChoice::Implicit,
-    ];
-    let storages = [
-        ScratchStorage::Buffer,
-        ScratchStorage::Texture2d,
-        ScratchStorage::Texture3d,
-    ];
-    Options {
-        workspace_bytes: pick(r, &[0, 1, 4096, 65_537, 1 << 20, 16 << 20, u64::MAX]),
-        conv_algorithm: chance(r, 40).then(|| pick(r, &choices)),
-        scratch_storage: chance(r, 20).then(|| pick(r, &storages)),
-        graph_passes: chance(r, 85),
-        fp16_storage: chance(r, 80),
-        ..Options::default()
-    }
-}
-
-/// Sizes for a resize: mostly within the bounds.
-pub(super) fn shapes(r: &mut Random, bound: &[InputShape]) -> Vec<InputShape> {
-    let small = |r: &mut Random, d: u32| match r.int(0, 5) {
-        0..=2 => r.int(0, i64::from(d)) as u32,
-        3 => dim(r, d),
-        _ => d,
-    };
-    let mut shapes: Vec<InputShape> = bound
-        .iter()
-        .map(|shape| match shape {
-            InputShape::Dims(dims) => InputShape::Dims(dims.iter().map(|&d| small(r, d)).collect()),
-            InputShape::Integer(n) => InputShape::Integer(match chance(r, 80) {
-                true => r.int(0, (*n).max(0)),
-                false => int(r, *n),
-            }),
-        })
-        .collect();
-    if chance(r, 3) {
-        shapes.pop();
-    }
-    shapes
 }

@@ -228,7 +228,7 @@ fn every_gpu_gathers() {
             // Groups that share quads of outputs.
             (
                 grouped(layer(30, 30, 200, 3), 3),
-                Path::Im2col(40, 200, Kernel::Tiled(128, 32)),
+                Path::Im2col(50, 200, Kernel::Tiled(128, 32)),
             ),
         ] {
             assert_eq!(planned(&g, F32, class, false), want, "{class:?}: {g:?}");

@@ -1,7 +1,7 @@
 //! Which dispatches must wait for earlier ones.
 
 use super::plan::{MemoryPlan, Region};
-use crate::core::program::{Binding, BufferId, Program};
+use crate::core::program::{Access, Binding, BufferId, Program};
 use std::ops::Range;
 
 /// What a dispatch touches, in bytes of a region.
@@ -13,6 +13,8 @@ struct Touch {
     /// What the kernel may touch.
     exact: Range<u64>,
     writes: bool,
+    /// Whether it only writes.
+    only_writes: bool,
 }
 
 impl Touch {
@@ -21,7 +23,7 @@ impl Touch {
         // Tiles of one buffer are written side by side. In every other case a descriptor counts as
         // a use of all that it shows: two buffers may have taken turns in the same bytes, and
         // validation does not know which bytes a kernel reads.
-        let both_write = self.writes && other.writes;
+        let both_write = self.only_writes && other.only_writes;
         let shared = if self.buffer == other.buffer && both_write {
             meets(&self.exact, &other.exact)
         } else {
@@ -54,6 +56,7 @@ pub fn hazards(program: &Program, plan: &MemoryPlan) -> Vec<bool> {
                     whole: at..at + size_bytes,
                     exact: at + binding.range_bytes.start..at + binding.range_bytes.end,
                     writes: binding.access.writes(),
+                    only_writes: binding.access == Access::Write,
                 }
             };
             let touched: Vec<Touch> = dispatch.bindings.iter().map(touch).collect();

@@ -73,7 +73,7 @@ fn conflict(program: &Program, plan: &MemoryPlan, a: &Dispatch, b: &Dispatch) ->
     };
     a.bindings.iter().any(|x| {
         b.bindings.iter().any(|y| {
-            let both_write = x.access.writes() && y.access.writes();
+            let both_write = x.access == Access::Write && y.access == Access::Write;
             let whole = x.buffer != y.buffer || !both_write;
             (x.access != Access::Read || y.access != Access::Read)
                 && !bytes(x, whole).is_disjoint(&bytes(y, whole))

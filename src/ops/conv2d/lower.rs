@@ -3,6 +3,7 @@
 
 mod implicit;
 mod patches;
+mod summing;
 mod winograd;
 
 use super::plan;
@@ -21,6 +22,7 @@ use crate::core::words::{signed, unsigned};
 use crate::ops::support::builder::{Bind, ProgramBuilder, Want};
 use crate::ops::support::gemm::{self, epilogue, packed, Bias, Gemm, Matrix, PreparedEpilogue};
 use std::ops::Range;
+use summing::Summing;
 
 /// Output positions per invocation of the direct kernel: each weight that is read serves so many.
 const PIXELS: u32 = 4;
@@ -116,46 +118,6 @@ impl Columns {
             (Some(Two), true) => Variant::Texture2dF16,
             (Some(Three), false) => Variant::Texture3dF32,
             (Some(Three), true) => Variant::Texture3dF16,
-        }
-    }
-}
-
-/// How a dispatch sums K, and where its sums go.
-#[derive(Clone, Copy)]
-enum Summing {
-    /// At once, finished.
-    Whole,
-    /// All parts of K, one after the other, finished.
-    Serial { parts: u32 },
-    /// All parts of K side by side, into the workspace.
-    Parts { parts: u32, buffer: BufferId },
-}
-
-impl Summing {
-    /// `sums` with the workspace that they take.
-    fn new(program: &mut ProgramBuilder<'_>, sums: Sums, workspace_bytes: u64) -> Result<Self> {
-        Ok(match sums {
-            Sums::Whole => Self::Whole,
-            Sums::Serial { parts } => Self::Serial { parts },
-            Sums::Parts { parts, .. } => Self::Parts {
-                parts,
-                buffer: program.workspace(workspace_bytes)?,
-            },
-        })
-    }
-
-    fn parts(self) -> u32 {
-        match self {
-            Self::Whole => 1,
-            Self::Serial { parts } | Self::Parts { parts, .. } => parts,
-        }
-    }
-
-    /// Parts along z.
-    fn side_by_side(self) -> u32 {
-        match self {
-            Self::Whole | Self::Serial { .. } => 1,
-            Self::Parts { parts, .. } => parts,
         }
     }
 }

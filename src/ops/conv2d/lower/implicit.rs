@@ -1,6 +1,7 @@
 //! The GEMM that gathers its left operand, and the sum of its parts.
 
-use super::{Operands, Summing};
+use super::summing::Summing;
+use super::Operands;
 use crate::base::error::Result;
 use crate::core::conv::{ImplicitTile, Units};
 use crate::core::kernels::lib::{self, Vectors};

@@ -1,6 +1,7 @@
 //! The GEMM whose left operand is read from patches of the image in shared memory.
 
-use super::{Operands, Summing};
+use super::summing::Summing;
+use super::Operands;
 use crate::base::error::Result;
 use crate::core::conv::ImplicitTile;
 use crate::core::kernels::{conv2d_patch, conv2d_patch_part};

@@ -1,6 +1,7 @@
 //! Winograd's F(4x4, 3x3): one kernel, for all inputs or for parts of them.
 
-use super::{Operands, Summing};
+use super::summing::Summing;
+use super::Operands;
 use crate::base::error::Result;
 use crate::core::conv::WinogradTile;
 use crate::core::kernels::conv2d_winograd::{self, TURN_FIRST, TURN_LAST};
