@@ -247,16 +247,16 @@ fn table(families: &[Family]) -> String {
             let kinds: Vec<_> = kinds.iter().map(kind).collect();
             let (stem, defines) = (&family.stem, &variant.defines);
             let full = format!("{}_{}", family.module(), variant.name);
-            let _ = write!(
+            let _ = writeln!(
                 variants,
-                "    /// `shaders/{stem}.comp` {defines:?}\n    {name},\n"
+                "    /// `shaders/{stem}.comp` {defines:?}\n    {name},"
             );
-            let _ = write!(
+            let _ = writeln!(
                 infos,
                 "    ShaderInfo {{ name: {full:?}, file: {stem:?}, bindings: &[{}], \
                  binding_names: &{names:?}, push_words: {}, push: &[{push}], spec_constants: {}, \
                  spec: &{spec:?}, \
-                 spirv: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.spv\")) }},\n",
+                 spirv: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.spv\")) }},",
                 kinds.join(", "),
                 interface.push.words(),
                 interface.constants.len() + 3,

@@ -156,7 +156,7 @@ impl BatchNorm {
                 bias: element(bias),
                 mean: mean.element,
                 variance: variance.element,
-                has: has_weight * HAS_WEIGHT | has_bias * HAS_BIAS,
+                has: (has_weight * HAS_WEIGHT) | (has_bias * HAS_BIAS),
             },
             push: batch_norm::Push {
                 count: walk.count,

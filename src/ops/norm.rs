@@ -286,9 +286,9 @@ impl Norm {
                 weight: element(weight),
                 bias: element(bias),
                 statistics: element(statistics),
-                has: has_weight * HAS_WEIGHT
-                    | has_bias * HAS_BIAS
-                    | has_statistics * HAS_STATISTICS,
+                has: (has_weight * HAS_WEIGHT)
+                    | (has_bias * HAS_BIAS)
+                    | (has_statistics * HAS_STATISTICS),
                 root_mean_square: matches!(self.kind, Kind::RootMeanSquare),
             },
             push: norm::Push {

@@ -123,39 +123,43 @@ impl Net<'_> {
                 let op = "aten.upsample_nearest2d.vec";
                 self.call(op, &[x, none, scale], &[n, c, h * 2, w * 2], size);
             }
-            8 => self.pool(x, &dims),
+            8 => {
+                let [two, three, one] = [2, 3, 1].map(|k| self.graph.ints(&[k, k]));
+                let ceil = self.graph.bool(false);
+                let size = self.new_size();
+                let dims = [n, c, (h - 1) / 2 + 1, (w - 1) / 2 + 1];
+                self.call(
+                    "aten.max_pool2d.default",
+                    &[x, three, two, one, one, ceil],
+                    &dims,
+                    size,
+                );
+            }
             9 if c > 1 => {
                 let first = self.random.int(0, i64::from(c) - 1);
-                self.slice(x, [1, first, i64::MAX], &[n, c - first as u32, h, w], size);
+                let [dim, start, end, step] = [1, first, i64::MAX, 1].map(|k| self.graph.int(k));
+                let dims = [n, c - first as u32, h, w];
+                self.call(
+                    "aten.slice_copy.Tensor",
+                    &[x, dim, start, end, step],
+                    &dims,
+                    size,
+                );
             }
             _ => {
                 // All of it at the bound; a part of it, or all, elsewhere.
                 let cut = self.random.int(1, 2 * i64::from(w));
-                let size = self.new_size();
-                self.slice(x, [3, 0, cut], &[n, c, h, w.min(cut as u32)], size);
+                let [dim, start, end, step] = [3, 0, cut, 1].map(|k| self.graph.int(k));
+                let (size, w) = (self.new_size(), w.min(cut as u32));
+                let dims = [n, c, h, w];
+                self.call(
+                    "aten.slice_copy.Tensor",
+                    &[x, dim, start, end, step],
+                    &dims,
+                    size,
+                );
             }
         }
-    }
-
-    /// Elements `start` to `end` of `dim`.
-    fn slice(&mut self, x: ValueId, [dim, start, end]: [i64; 3], dims: &[u32], size: usize) {
-        let [dim, start, end, step] = [dim, start, end, 1].map(|k| self.graph.int(k));
-        let args = [x, dim, start, end, step];
-        self.call("aten.slice_copy.Tensor", &args, dims, size);
-    }
-
-    fn pool(&mut self, x: ValueId, dims: &[u32]) {
-        let [two, three, one] = [2, 3, 1].map(|k| self.graph.ints(&[k, k]));
-        let ceil = self.graph.bool(false);
-        let size = self.new_size();
-        let [h, w] = [dims[2], dims[3]].map(|n| (n - 1) / 2 + 1);
-        let args = [x, three, two, one, one, ceil];
-        self.call(
-            "aten.max_pool2d.default",
-            &args,
-            &[dims[0], dims[1], h, w],
-            size,
-        );
     }
 
     fn convolve(&mut self, x: ValueId, size: usize, c: u32) {

@@ -247,101 +247,86 @@ fn broadcasts_both_ways_in_every_type() {
     }
 }
 
-type OfOne = (&'static str, Vec<Arg>, fn(f64) -> f64);
-
-/// Runs calls on these numbers, which `input` is.
-fn check_of_one(cases: impl Fn(&dyn Fn() -> Arg) -> Vec<OfOne>) {
+#[test]
+fn alpha_numbers_and_swapped_operands() {
+    use Arg::{Double, Int};
     let x = Array::new(F32, &[5], &[0.5, -2.0, 3.0, 100.0, -0.25]);
-    for (op, args, reference) in cases(&|| Arg::input(plain(F32), &x)) {
-        let what = format!("{op} {:?}", &args[1..]);
+    let input = || Arg::input(plain(F32), &x);
+    type Case = (&'static str, Vec<Arg>, fn(f64) -> f64);
+    let cases: &[Case] = &[
+        (
+            "aten.add.Tensor",
+            vec![input(), input(), Double(-0.5)],
+            |x| 0.5 * x,
+        ),
+        ("aten.add.Scalar", vec![input(), Double(1.5), Int(2)], |x| {
+            x + 3.0
+        }),
+        ("aten.sub.Scalar", vec![input(), Int(4), Int(1)], |x| {
+            x - 4.0
+        }),
+        (
+            "aten.rsub.Scalar",
+            vec![input(), Double(1.0), Int(1)],
+            |x| 1.0 - x,
+        ),
+        (
+            "aten.rsub.Scalar",
+            vec![input(), Double(1.0), Int(2)],
+            |x| 1.0 - 2.0 * x,
+        ),
+        ("aten.mul.Scalar", vec![input(), Double(0.25)], |x| x * 0.25),
+        ("aten.div.Scalar", vec![input(), Int(4)], |x| x / 4.0),
+        ("aten.pow.Tensor_Scalar", vec![input(), Int(2)], |x| x * x),
+        ("aten.pow.Tensor_Scalar", vec![input(), Double(3.0)], |x| {
+            x * x * x
+        }),
+        ("aten.pow.Tensor_Scalar", vec![input(), Int(-1)], |x| {
+            1.0 / x
+        }),
+        ("aten.pow.Tensor_Scalar", vec![input(), Double(0.5)], |x| {
+            x.powf(0.5)
+        }),
+        ("aten.pow.Scalar", vec![Double(2.0), input()], f64::exp2),
+        ("aten.remainder.Scalar", vec![input(), Double(0.75)], |x| {
+            x.rem_euclid(0.75)
+        }),
+        ("aten.fmod.Scalar", vec![input(), Int(3)], |x| x % 3.0),
+        (
+            "aten.div.Tensor_mode",
+            vec![
+                input(),
+                Arg::Constant(Array::scalar(F32, 0.3)),
+                Arg::Text("trunc"),
+            ],
+            |x| f64::from((x as f32 / 0.3f32).trunc()),
+        ),
+        (
+            "aten.div.Tensor_mode",
+            vec![
+                input(),
+                Arg::Constant(Array::scalar(F32, 0.75)),
+                Arg::Text("floor"),
+            ],
+            |x| (x / 0.75).floor(),
+        ),
+        (
+            "aten.div.Tensor_mode",
+            vec![input(), Arg::Constant(Array::scalar(F32, 8.0)), Arg::None],
+            |x| x / 8.0,
+        ),
+    ];
+    for (op, args, reference) in cases {
         let call = Call {
             op,
-            args,
+            args: args.clone(),
             output: plain(F32),
             dims: vec![5],
         };
         let Some(got) = call.run() else { return };
         let want = elementwise(F32, &[&x], &|x| reference(x[0]));
-        assert_close(&what, &got, &want, FINE);
+        assert_close(&format!("{op} {:?}", &args[1..]), &got, &want, FINE);
     }
-}
-
-#[test]
-fn alpha_numbers_and_swapped_operands() {
-    use Arg::{Double, Int};
-    check_of_one(|input| {
-        vec![
-            (
-                "aten.add.Tensor",
-                vec![input(), input(), Double(-0.5)],
-                |x| 0.5 * x,
-            ),
-            ("aten.add.Scalar", vec![input(), Double(1.5), Int(2)], |x| {
-                x + 3.0
-            }),
-            ("aten.sub.Scalar", vec![input(), Int(4), Int(1)], |x| {
-                x - 4.0
-            }),
-            (
-                "aten.rsub.Scalar",
-                vec![input(), Double(1.0), Int(1)],
-                |x| 1.0 - x,
-            ),
-            (
-                "aten.rsub.Scalar",
-                vec![input(), Double(1.0), Int(2)],
-                |x| 1.0 - 2.0 * x,
-            ),
-            ("aten.mul.Scalar", vec![input(), Double(0.25)], |x| x * 0.25),
-            ("aten.div.Scalar", vec![input(), Int(4)], |x| x / 4.0),
-            ("aten.pow.Tensor_Scalar", vec![input(), Int(2)], |x| x * x),
-            ("aten.pow.Tensor_Scalar", vec![input(), Double(3.0)], |x| {
-                x * x * x
-            }),
-            ("aten.pow.Tensor_Scalar", vec![input(), Int(-1)], |x| {
-                1.0 / x
-            }),
-            ("aten.pow.Tensor_Scalar", vec![input(), Double(0.5)], |x| {
-                x.powf(0.5)
-            }),
-            ("aten.pow.Scalar", vec![Double(2.0), input()], f64::exp2),
-            ("aten.remainder.Scalar", vec![input(), Double(0.75)], |x| {
-                x.rem_euclid(0.75)
-            }),
-            ("aten.fmod.Scalar", vec![input(), Int(3)], |x| x % 3.0),
-        ]
-    });
-}
-
-#[test]
-fn quotients_in_every_mode_and_slopes() {
-    check_of_one(|input| {
-        vec![
-            (
-                "aten.div.Tensor_mode",
-                vec![
-                    input(),
-                    Arg::Constant(Array::scalar(F32, 0.3)),
-                    Arg::Text("trunc"),
-                ],
-                |x| f64::from((x as f32 / 0.3f32).trunc()),
-            ),
-            (
-                "aten.div.Tensor_mode",
-                vec![
-                    input(),
-                    Arg::Constant(Array::scalar(F32, 0.75)),
-                    Arg::Text("floor"),
-                ],
-                |x| (x / 0.75).floor(),
-            ),
-            (
-                "aten.div.Tensor_mode",
-                vec![input(), Arg::Constant(Array::scalar(F32, 8.0)), Arg::None],
-                |x| x / 8.0,
-            ),
-        ]
-    });
 }
 
 #[test]

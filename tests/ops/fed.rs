@@ -183,69 +183,53 @@ fn input(
         id
     };
     match feed {
-        Feed::Packed if dims.len() == 4 && !array.values.is_empty() => {
-            let (wide, turn) = with_channels_last(&array);
+        Feed::Packed if dims.len() == 4 && array.values.iter().len() > 0 => {
+            let [n, c, h, w] = [dims[0], dims[1], dims[2], dims[3]];
+            let lanes = c.next_multiple_of(4);
+            let wide = placed(&array, &[n, h, w, lanes], |at| {
+                (at[3] < c).then(|| vec![at[0], at[3], at[1], at[2]])
+            });
             let id = host(graph, wide);
-            turn(graph, typed, id)
+            let turned = node(
+                graph,
+                typed,
+                "aten.permute_copy.default",
+                id,
+                &[n, lanes, h, w],
+                |g| vec![g.ints(&[0, 3, 1, 2])],
+            );
+            let cut = slice(graph, typed, turned, &dims, 1, [0, c.into()]);
+            unchanged(graph, typed, cut, &dims)
         }
         Feed::Window if !dims.is_empty() => {
-            let id = host(graph, inside_larger(&array));
-            window(graph, typed, id, &dims)
+            // [d0, ..] flipped along the last dim, inside a tensor one larger all round.
+            let outer: Vec<u32> = dims.iter().map(|d| d + 2).collect();
+            let last = dims.len() - 1;
+            let wide = placed(&array, &outer, |at| {
+                let mut inner = Vec::new();
+                for (d, &i) in at.iter().enumerate() {
+                    let i = i.checked_sub(1).filter(|&i| i < dims[d])?;
+                    inner.push(if d == last { dims[d] - 1 - i } else { i });
+                }
+                Some(inner)
+            });
+            let id = host(graph, wide);
+            let mut id = unchanged(graph, typed, id, &outer);
+            let mut now = outer;
+            for d in 0..dims.len() {
+                now[d] = dims[d];
+                id = slice(graph, typed, id, &now, d, [1, i64::from(dims[d]) + 1]);
+            }
+            node(graph, typed, "aten.flip.default", id, &dims, |g| {
+                vec![g.ints(&[-1])]
+            })
         }
         Feed::Host => host(graph, array),
         _ => {
             let id = host(graph, array);
-            times_one(graph, typed, id, &dims)
+            unchanged(graph, typed, id, &dims)
         }
     }
-}
-
-/// The array `[n, h, w, c]`, its channels in whole fours with rubbish in pad lanes, and what makes the
-/// tensor of it again.
-fn with_channels_last(
-    array: &Array,
-) -> (Array, impl Fn(&mut GraphBuilder, Typed, ValueId) -> ValueId) {
-    let dims = array.dims.clone();
-    let [n, c, h, w] = [dims[0], dims[1], dims[2], dims[3]];
-    let lanes = c.next_multiple_of(4);
-    let wide = placed(array, &[n, h, w, lanes], |at| {
-        (at[3] < c).then(|| vec![at[0], at[3], at[1], at[2]])
-    });
-    let turn = move |graph: &mut GraphBuilder, typed, id| {
-        let all = [n, lanes, h, w];
-        let op = "aten.permute_copy.default";
-        let turned = node(graph, typed, op, id, &all, |g| vec![g.ints(&[0, 3, 1, 2])]);
-        let cut = slice(graph, typed, turned, &dims, 1, [0, c.into()]);
-        times_one(graph, typed, cut, &dims)
-    };
-    (wide, turn)
-}
-
-/// The array, flipped along its last dim, inside one that is larger by one all round.
-fn inside_larger(array: &Array) -> Array {
-    let outer: Vec<u32> = array.dims.iter().map(|d| d + 2).collect();
-    let last = array.dims.len() - 1;
-    placed(array, &outer, |at| {
-        let inside = at.iter().zip(&array.dims).enumerate();
-        let one = |(d, (&i, &size)): (usize, (&u32, &u32))| {
-            let i = i.checked_sub(1).filter(|&i| i < size)?;
-            Some(if d == last { size - 1 - i } else { i })
-        };
-        inside.map(one).collect()
-    })
-}
-
-/// The window of `dims` that [`inside_larger`] put into the tensor `id`.
-fn window(graph: &mut GraphBuilder, typed: Typed, id: ValueId, dims: &[u32]) -> ValueId {
-    let mut now: Vec<u32> = dims.iter().map(|d| d + 2).collect();
-    let mut id = times_one(graph, typed, id, &now);
-    for d in 0..dims.len() {
-        now[d] = dims[d];
-        id = slice(graph, typed, id, &now, d, [1, i64::from(dims[d]) + 1]);
-    }
-    node(graph, typed, "aten.flip.default", id, dims, |g| {
-        vec![g.ints(&[-1])]
-    })
 }
 
 /// A larger tensor that holds `array`'s elements where `at` says, and rubbish elsewhere.
