@@ -6,6 +6,10 @@ use super::reference::{elementwise, relative, Array, EXACT};
 use super::run::{plain, Typed};
 use etvk::core::tensor::DType::{Bool, F16, F32, I32};
 
+/// A function of one number, and of two.
+type Unary = fn(f64) -> f64;
+type Binary = fn(f64, f64) -> f64;
+
 /// Smallest normal numbers of fp32 and fp16.
 const TYPES: [(Typed, f64); 2] = [
     (plain(F32), f64::from_bits(0x3810_0000_0000_0000)),
@@ -198,7 +202,7 @@ fn functions_of_one_operand_see_them() {
 fn roots_see_them() {
     let (typed, normal) = TYPES[0];
     let x = tiny(typed, normal);
-    let roots: [(&str, fn(f64) -> f64); 2] = [
+    let roots: [(&str, Unary); 2] = [
         ("aten.sqrt.default", f64::sqrt),
         ("aten.rsqrt.default", |x| 1.0 / x.sqrt()),
     ];
@@ -225,7 +229,7 @@ fn comparisons_see_them() {
         ("aten.logical_or.default", |a, b| a != 0.0 || b != 0.0),
         ("aten.logical_xor.default", |a, b| (a != 0.0) != (b != 0.0)),
     ];
-    let larger: &[(&str, fn(f64, f64) -> f64)] = &[
+    let larger: &[(&str, Binary)] = &[
         ("aten.minimum.default", f64::min),
         ("aten.maximum.default", f64::max),
     ];
