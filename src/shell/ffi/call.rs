@@ -14,8 +14,9 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 const LATE_BYTES: usize = 512;
 
 thread_local! {
-    /// The text of [`last_error`].
-    static LAST_ERROR: RefCell<CString> = RefCell::default();
+    /// The text of [`last_error`]; nothing is allocated where nothing went wrong, so that a thread
+    /// which first calls while it is ending leaves nothing behind.
+    static LAST_ERROR: RefCell<Option<CString>> = const { RefCell::new(None) };
     /// The same once the thread is ending and that has been destroyed: without a destructor it is
     /// there as long as the thread is. Ends with a NUL always.
     static LATE_ERROR: Cell<[u8; LATE_BYTES]> = const { Cell::new([0; LATE_BYTES]) };
@@ -23,7 +24,7 @@ thread_local! {
 
 fn set_last_error(text: &str) {
     let c_text = CString::new(text.replace('\0', "\u{fffd}")).unwrap_or_default();
-    let late = LAST_ERROR.try_with(|last| *last.borrow_mut() = c_text);
+    let late = LAST_ERROR.try_with(|last| *last.borrow_mut() = Some(c_text));
     if late.is_err() {
         let mut cut = [0; LATE_BYTES];
         let end = (0..LATE_BYTES)
@@ -35,18 +36,21 @@ fn set_last_error(text: &str) {
     }
 }
 
-/// Nothing went wrong; mostly nothing did before.
+/// Nothing went wrong.
 fn clear_last_error() {
-    let set = LAST_ERROR.try_with(|last| !last.borrow().is_empty());
-    if set.unwrap_or(true) {
-        set_last_error("");
+    if LAST_ERROR.try_with(RefCell::take).is_err() {
+        LATE_ERROR.set([0; LATE_BYTES]);
     }
 }
 
 /// The text of this thread's last failure. It stays where it is until the next one.
 pub(super) fn last_error() -> *const c_char {
+    let text = |last: &RefCell<Option<CString>>| match &*last.borrow() {
+        Some(text) => text.as_ptr(),
+        None => c"".as_ptr(),
+    };
     LAST_ERROR
-        .try_with(|last| last.borrow().as_ptr())
+        .try_with(text)
         .unwrap_or_else(|_| LATE_ERROR.with(|late| late.as_ptr().cast_const().cast()))
 }
 
