@@ -119,7 +119,7 @@ def check_places(small, folder):
         require("not written" in small.load(place), f"{what}: nothing was logged")
     require(not (folder / "none").exists() and folder.is_dir(), "a folder was made or lost")
     path = folder / "limited"
-    said = small.load(path, file_limit_bytes=1000)
+    said = small.load(path, file_limit_bytes=64)
     require("limit of a file's size" in said and not path.exists(), f"a limit of files: {said!r}")
     print("where nothing can be written the log tells, and programs run")
 
